@@ -1,0 +1,112 @@
+/* base.h -- what every other folder stands on: status, memory, checked sizes, bytes in,
+** random numbers, threads, the processor, the clock, files, hashes.
+** Nothing here prints, exits, reads the environment or knows what a tensor is. */
+#ifndef ML_BASE_H
+#define ML_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- status.c: every fallible function returns one of these and leaves a message ---- */
+enum {
+  ML_OK,
+  ML_ESHAPE, ML_ETYPE, ML_ERANGE, ML_EARG, ML_ESTATE, /* the caller's mistake: bind raises */
+  ML_ENOMEM,                                          /* raised too */
+  ML_EIO, ML_EFORMAT, ML_EUNSUPPORTED,                /* the world's answer: nil, message, code */
+  ML_ECALLBACK                                        /* a Lua function failed; error is kept */
+};
+int ml_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *ml_errmsg(void);          /* of this thread's last ml_fail; never NULL */
+const char *ml_status_name(int code); /* "shape", "type", ... "io", "format" */
+
+/* ---- alloc.c: counted, 64-byte aligned, failable; freed blocks are kept for reuse ---- */
+void *ml_alloc(size_t bytes);  /* NULL leaves ML_ENOMEM's message; zero bytes is a valid block */
+void *ml_alloc0(size_t bytes); /* the same, filled with zeros */
+void ml_free(void *p);         /* accepts NULL */
+size_t ml_alloc_size(const void *p); /* bytes asked for */
+typedef struct {
+  int64_t live_bytes, live_blocks, peak_bytes, cached_bytes, allocations;
+} ml_mem_stats;
+void ml_mem_get(ml_mem_stats *s);
+void ml_mem_reset_peak(void);
+void ml_mem_budget(int64_t bytes); /* live bytes beyond this fail; 0 = no limit */
+void ml_mem_fail_at(int64_t nth);  /* the nth allocation from now fails once; 0 = off */
+void ml_mem_trim(void);            /* give cached blocks back to the system */
+
+/* ---- checked.c: sizes that come from outside ---- */
+bool ml_mul_ok(int64_t a, int64_t b, int64_t *out); /* false on overflow or a negative factor */
+bool ml_add_ok(int64_t a, int64_t b, int64_t *out);
+
+/* ---- reader.c: the only way a parser touches bytes. Little endian. After a read past the
+** end `bad` is set, every further read gives 0, and the caller checks once. ---- */
+typedef struct {
+  const uint8_t *p;
+  size_t size, pos;
+  bool bad;
+} ml_reader;
+ml_reader ml_reader_of(const void *p, size_t size);
+uint8_t ml_read_u8(ml_reader *r);
+uint16_t ml_read_u16(ml_reader *r);
+uint32_t ml_read_u32(ml_reader *r);
+uint64_t ml_read_u64(ml_reader *r);
+const uint8_t *ml_read_bytes(ml_reader *r, size_t n); /* NULL when fewer remain */
+size_t ml_reader_left(const ml_reader *r);
+
+/* ---- philox.c: Philox4x32-10 (Salmon et al. 2011), counter-based random numbers ---- */
+typedef struct { uint32_t v[4]; } ml_u32x4;
+ml_u32x4 ml_philox(ml_u32x4 counter, uint32_t key0, uint32_t key1);
+/* key = (seed, stream), counter = (index lo, index hi ^ step hi, step lo, site). */
+ml_u32x4 ml_random(uint64_t seed, uint32_t stream, uint64_t index, uint32_t step, uint32_t site);
+static inline float ml_u01(uint32_t u) { return (float)(u >> 8) * 0x1p-24f; } /* [0, 1) */
+
+/* ---- pool.c: fixed tasks, claimed dynamically; which thread runs one never matters ---- */
+#define ML_MAX_THREADS 64
+typedef void ml_task(void *ctx, int64_t task, int worker);
+/* Runs fn for every task in [0, n), returns when all are done. Never fails: with no threads
+** to be had the caller runs them all. Not to be called from inside a task. One host thread at
+** a time owns the pool, others wait. The caller's floating-point mode is set to the IEEE
+** default (no FTZ/DAZ, round to nearest) for the tasks and restored; workers check theirs. */
+void ml_parallel(int64_t n, ml_task *fn, void *ctx);
+int ml_threads(void);       /* 1..64; default: online processors, at most 64 */
+int ml_set_threads(int n);  /* status; takes effect at the next ml_parallel */
+/* Scratch of the running worker, 64-byte aligned, contents undefined at task start.
+** Reserve (fallible, before ml_parallel) what the tasks will use, then take it inside. */
+int ml_scratch_reserve(size_t bytes_per_worker);
+void *ml_scratch(int worker);
+void ml_pool_shutdown(void); /* joins the workers; the next ml_parallel starts them again */
+
+/* ---- cpu.c ---- */
+enum { ML_ISA_SCALAR, ML_ISA_AVX2, ML_ISA_AVX512, ML_ISA_NEON, ML_ISA_COUNT };
+bool ml_cpu_has(int isa);          /* built in and present on this machine (OS support too) */
+const char *ml_isa_name(int isa);  /* "scalar", "avx2", "avx512", "neon" */
+const char *ml_cpu_name(void);     /* brand string */
+int ml_cpu_count(void);            /* processors this process may use */
+
+/* ---- clock.c, signal.c ---- */
+double ml_clock(void);               /* monotonic seconds */
+int ml_signal_catch(bool on);        /* install / restore SIGINT and SIGTERM handlers */
+int ml_signal_pending(void);         /* 0, or the signal's number; does not clear */
+void ml_signal_clear(void);
+int64_t ml_rss_bytes(void);          /* resident set of this process, 0 if unknown */
+
+/* ---- file.c: all paths UTF-8; messages name the path and errno's text ---- */
+typedef struct { uint8_t *data; size_t size; int fd; bool mapped; } ml_file;
+int ml_file_map(ml_file *f, const char *path); /* read-only; regular files only */
+void ml_file_unmap(ml_file *f);                /* idempotent */
+/* Writes are atomic: temporary beside the target, fsync, rename, fsync of the directory. */
+typedef struct ml_writer ml_writer;
+int ml_writer_open(ml_writer **w, const char *path);
+int ml_writer_put(ml_writer *w, const void *p, size_t n);
+int ml_writer_commit(ml_writer *w); /* frees w whatever happens; on failure nothing changed */
+void ml_writer_abort(ml_writer *w); /* accepts NULL; removes the temporary */
+int ml_mkdir(const char *path);     /* and parents; existing is fine */
+
+/* ---- hash.c ---- */
+typedef struct ml_sha256 ml_sha256; /* libcrypto underneath */
+int ml_sha256_new(ml_sha256 **h);
+int ml_sha256_add(ml_sha256 *h, const void *p, size_t n);
+int ml_sha256_hex(ml_sha256 *h, char hex[65]); /* finishes and frees */
+void ml_sha256_free(ml_sha256 *h);             /* accepts NULL */
+
+#endif

@@ -1,0 +1,35 @@
+/* attention.h -- causal attention over segments (documents, or sequences of a ragged batch):
+** the parallel driver over kernels/attention.c. GQA: query head h uses kv head h / (heads /
+** kv_heads). A task is (segment, kv head). */
+#ifndef ML_ATTENTION_H
+#define ML_ATTENTION_H
+
+#include "kernels/kernels.h"
+
+/* Queries are rows [q_row, q_row + len); keys rows [k_row, k_row + past + len). Query i sees keys
+** j with j <= past + i and, when window > 0, j > past + i - window (HF's sliding_window).
+** Key blocks of ML_DET_KEYS are counted from k_row, so training (past = 0), prefill and decode
+** with a cache give a query the same bits. */
+typedef struct {
+  int64_t q_row, k_row, len, past;
+} ml_segment;
+
+/* Element (row r, head h, d) of q is q[r*ldq + h*hsq + d], the others alike; lse (row r, head h)
+** is lse[r*heads + h], natural log of the sum of exp(scale * q.k). */
+typedef struct {
+  int64_t heads, kv_heads, dim, window;
+  double scale;
+  const void *q, *k, *v;
+  int64_t ldq, hsq, ldk, hsk, ldv, hsv;
+  void *o;
+  int64_t ldo, hso;
+  void *lse; /* may be NULL in inference */
+  /* backward only: dout laid out like o; dq, dk, dv like q, k, v; all overwritten */
+  const void *dout;
+  void *dq, *dk, *dv;
+} ml_attention;
+
+int ml_attention_forward(int dtype, const ml_attention *a, const ml_segment *seg, int64_t nseg);
+int ml_attention_backward(int dtype, const ml_attention *a, const ml_segment *seg, int64_t nseg);
+
+#endif

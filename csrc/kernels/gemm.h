@@ -1,0 +1,42 @@
+/* gemm.h -- C (m, n) = A (m, k) B (k, n): the parallel driver over kernels/gemm.c.
+** C[i][j] is one FMA chain, k ascending from +0, inside each block of ML_DET_GEMM_K; block sums
+** are added in order. Neither tiles, threads, ISA, m nor the packing change a bit. */
+#ifndef ML_GEMM_H
+#define ML_GEMM_H
+
+#include "kernels/kernels.h"
+
+/* Strides in elements: A(i, p) = a[i*ars + p*acs], B(p, j) = b[p*brs + j*bcs], C(i, j) =
+** c[i*ldc + j]. One stride of A and one of B are 1 in every fast case (NN, NT, TN); others work.
+** result = (accumulate ? C : +0) + block sums, then + bias[j], then + residual(i, j).
+** residual may be c itself only when accumulate is false. k = 0 gives +0 (+ bias ...). */
+typedef struct {
+  int64_t m, n, k;
+  const void *a;
+  int64_t ars, acs;
+  const void *b;
+  int64_t brs, bcs;
+  const void *packed; /* instead of b: made by ml_gemm_pack with this dtype, ISA, n and k */
+  void *c;
+  int64_t ldc;
+  bool accumulate;
+  const void *bias;
+  const void *residual;
+  int64_t ldr;
+} ml_gemm;
+
+/* Runs `count` independent products as one task list. dtype: ML_F32 or ML_F64. Fails only for
+** want of memory. */
+int ml_gemm_run(int dtype, const ml_gemm *g, int64_t count);
+
+/* Prepacked B: weights packed once, used many times (decode, micro-batches). */
+size_t ml_gemm_packed_bytes(int dtype, int64_t k, int64_t n);
+int ml_gemm_pack(int dtype, void *packed, const void *b, int64_t brs, int64_t bcs, int64_t k,
+                 int64_t n);
+
+/* f64 products go here once the OpenBLAS part is loaded (and f32 ones under ml.engine
+** "openblas"); NULL = our own kernels. Called from one task, single-threaded, for one product. */
+typedef void ml_gemm_engine(int dtype, const ml_gemm *g);
+extern ml_gemm_engine *ml_gemm_engine_f64, *ml_gemm_engine_f32;
+
+#endif
