@@ -1,0 +1,67 @@
+/* laux.h -- what every binding file shares: boxes, status -> Lua, options, the collector.
+** The only folder that includes lua.h. A box is pushed empty first and filled second; __gc,
+** __close and :free() of a type are one idempotent function. */
+#ifndef ML_LAUX_H
+#define ML_LAUX_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "ops/ops.h"
+
+#define ML_EXPORT __attribute__((visibility("default")))
+#define ML_TENSOR "moonlit.Tensor" /* metatable names: what users read in messages */
+
+/* ---- tensors ---- */
+ml_tensor **lml_newtensor(lua_State *L);          /* pushes an empty box */
+ml_tensor *lml_checktensor(lua_State *L, int arg); /* raises on another type or a freed tensor */
+ml_tensor *lml_totensor(lua_State *L, int arg);    /* NULL if it is not one */
+void lml_pushtensor(lua_State *L, ml_tensor *t);   /* takes over the reference, even on error */
+ml_tensor *lml_optdtype_tensor(lua_State *L, int arg);
+
+/* ---- other userdata: one pointer in a box. name is the metatable; methods may be NULL ---- */
+typedef void lml_free_fn(void *p);
+void lml_newtype(lua_State *L, const char *name, const luaL_Reg *methods, lml_free_fn *release);
+void **lml_newbox(lua_State *L, const char *name);           /* pushes an empty box */
+void *lml_checkbox(lua_State *L, int arg, const char *name); /* raises on NULL (freed) too */
+
+/* ---- status ---- */
+/* ML_OK: returns nresults. Otherwise raises the message, prefixed by the caller's file:line. */
+int lml_check(lua_State *L, int status, int nresults);
+/* ML_OK: returns nresults. The world's answers (io, format, unsupported): nil, message, code.
+** A caller's mistake raises as lml_check does. */
+int lml_result(lua_State *L, int status, int nresults);
+
+/* ---- arguments ---- */
+int64_t lml_checksize(lua_State *L, int arg); /* integer >= 0, fits */
+int lml_checkdtype(lua_State *L, int arg);    /* "f32" ... -> number */
+/* sizes from `first` on: integers, or one array; returns the index after them */
+int lml_checksizes(lua_State *L, int first, ml_sizes *z);
+int lml_dim(lua_State *L, int arg, int ndim); /* 1-based or negative -> 0-based */
+/* options table at arg (nil = none): every key must be in `known` (NULL-terminated); an unknown
+** one raises with the nearest known name */
+void lml_checkoptions(lua_State *L, int arg, const char *who, const char *const *known);
+double lml_optfield_number(lua_State *L, int arg, const char *key, double def);
+int64_t lml_optfield_integer(lua_State *L, int arg, const char *key, int64_t def);
+bool lml_optfield_boolean(lua_State *L, int arg, const char *key, bool def);
+const char *lml_optfield_string(lua_State *L, int arg, const char *key, const char *def);
+
+/* ---- the collector: call at the END of a binding function that made storage; it may run
+** finalisers. Gathers to >= 1 MiB, then lua_gc(L, LUA_GCSTEP, KiB); a stopped collector stays. */
+void lml_report_bytes(lua_State *L);
+
+/* the lua_State running the current backward or callback (set by bindings that may call back) */
+extern _Thread_local lua_State *lml_state;
+
+/* ---- one opener a topic; each adds its functions to the core table on the stack top ---- */
+void lml_open_tensor(lua_State *L);
+void lml_open_autograd(lua_State *L);
+void lml_open_ops(lua_State *L);
+void lml_open_nn(lua_State *L);
+void lml_open_optim(lua_State *L);
+void lml_open_ckpt(lua_State *L);
+void lml_open_json(lua_State *L);
+void lml_open_sys(lua_State *L); /* threads, isa, clock, signals, files, hashes, memory */
+
+#endif
