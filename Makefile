@@ -44,8 +44,9 @@ KOBJ    := $(foreach isa,$(ISAS),$(KERNELS:csrc/%.c=$(BUILD)/%.$(isa).o))
 COREOBJ := $(CORE:csrc/%.c=$(BUILD)/%.o)
 BINDOBJ := $(BIND:csrc/%.c=$(BUILD)/%.o)
 
-.PHONY: all lib
-all: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so moonlit.lua moonlit
+.PHONY: all lib parts
+all: parts moonlit.lua moonlit
+parts: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so
 lib: $(BUILD)/libmoonlit.a
 
 define KRULE
@@ -77,3 +78,78 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 	$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka
 .PHONY: ctests
 ctests: $(CTESTS)
+
+# ---- run from the checkout: two ignored files at the top ----
+moonlit.lua: Makefile
+	@printf '%s\n' '-- made by make: lets `lua5.4 -l moonlit` work from this directory' \
+	  'local here = (debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$$") or ".")' \
+	  'local build = here .. "/" .. (os.getenv("MOONLIT_BUILD") or "$(BUILD)")' \
+	  'package.path = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua;" .. package.path' \
+	  'package.cpath = build .. "/?.so;" .. package.cpath' \
+	  'package.loaded["moonlit"] = nil' \
+	  'return dofile(here .. "/lua/moonlit/init.lua")' > $@
+moonlit: Makefile
+	@printf '%s\n' '#!/bin/sh' '# made by make: the command, from this checkout' \
+	  'here=$$(dirname -- "$$(readlink -f -- "$$0")")' \
+	  'LUA_PATH="$$here/lua/?.lua;$$here/lua/?/init.lua;$${LUA_PATH:-;}"' \
+	  'LUA_CPATH="$$here/$${MOONLIT_BUILD:-$(BUILD)}/?.so;$${LUA_CPATH:-;}"' \
+	  'export LUA_PATH LUA_CPATH' \
+	  'exec $(LUA) "$$here/lua/moonlit/cli/main.lua" "$$@"' > $@
+	@chmod +x $@
+export LUA_PATH  := lua/?.lua;lua/?/init.lua;tests/spec/?.lua;;
+export LUA_CPATH := $(BUILD)/?.so;;
+
+# ---- set-up: Debian's packages; every command is printed before it runs ----
+DEPS     := gcc make lua5.4 liblua5.4-dev luarocks lua-filesystem lua-argparse lua-readline libjansson-dev \
+            libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev libopenblas-dev
+DEPS_DEV := lua-busted lua-check libcmocka-dev clang clang-format qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+.PHONY: deps deps-dev
+deps: ; @sh tests/install.sh $(DEPS)
+deps-dev: ; @sh tests/install.sh $(DEPS) $(DEPS_DEV)
+
+# ---- the two commands ----
+.PHONY: quickstart test
+quickstart: deps
+	@$(MAKE) --no-print-directory all
+	@$(LUA) recipes/shakespeare.lua preset=speedrun steps=1200 --out runs/quickstart
+
+SANLIB := $(if $(findstring address,$(SAN)),$(shell $(CC) -print-file-name=libasan.so))$(if $(findstring thread,$(SAN)),$(shell $(CC) -print-file-name=libtsan.so))
+test: deps-dev
+	@$(MAKE) --no-print-directory all ctests
+	@SANLIB=$(SANLIB) $(LUA) tests/run.lua $(BUILD) $(T)
+
+# ---- LuaRocks: install offline into ./lua_modules, smoke test from there, remove ----
+.PHONY: rock
+rock:
+	@sh tests/rock.sh $(LUA)
+
+# ---- longer work, each with its own target ----
+PY := .bench-venv/bin/python
+.PHONY: bench bench-deps bits anchor fuzz soak
+bench-deps:
+	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
+bench: all
+	@sh tests/bench/run.sh $(BUILD)
+bits: all
+	@sh tests/bits.sh
+anchor: all
+	@sh tests/anchor.sh $(DATA)
+soak: all
+	@$(LUA) tests/soak.lua
+fuzz:
+	@sh tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: lint fmt clean install help
+lint:
+	@$(LUA) tests/lint.lua
+fmt:
+	clang-format -i $(shell git ls-files 'csrc/*.c' 'csrc/*.h' 'tests/*.c')
+clean:
+	rm -rf build lua_modules moonlit moonlit.lua
+install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaRocks
+	mkdir -p $(INST_LIBDIR)/moonlit $(INST_LUADIR)
+	cp $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so $(INST_LIBDIR)/moonlit/
+	cp -r lua/moonlit $(INST_LUADIR)/
+help:
+	@sed -n '2,5p' Makefile
+	@echo '#   make rock bench bits anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'
