@@ -18,7 +18,7 @@ comma := ,
 OWN := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -pthread -Icsrc -MMD -MP \
        -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wno-unused-parameter -Wno-missing-field-initializers
 OWN += $(if $(SAN),-g -O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,$(OPT))
-LDOWN := -pthread $(if $(SAN),-fsanitize=$(SAN))
+LDOWN := -pthread -Wl,-z,nodelete $(if $(SAN),-fsanitize=$(SAN))
 LIBS  := -lm -lz -ljansson -lpcre2-8 -lutf8proc -lcrypto
 
 # ---- kernels: one source, one object per ISA; f64 is the scalar source with double ----
@@ -33,7 +33,7 @@ endif
 FLAGS_avx2   := -DML_USE_AVX2 -mavx2 -mfma
 FLAGS_avx512 := -DML_USE_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
 FLAGS_neon   := -DML_USE_NEON
-FLAGS_f64    := -DML_F64
+FLAGS_f64    := -DML_USE_F64
 
 PLAIN   := $(addprefix csrc/kernels/,dispatch.c detmath.c cast.c run_gemm.c run_attention.c)
 KERNELS := $(filter-out $(PLAIN),$(wildcard csrc/kernels/*.c))
@@ -69,10 +69,17 @@ $(BUILD)/moonlit/core.so: $(BINDOBJ) $(BUILD)/libmoonlit.a
 	@mkdir -p $(@D)
 	$(CC) $(LIBFLAG) -o $@ $(BINDOBJ) $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS)
 
--include $(KOBJ:.o=.d) $(COREOBJ:.o=.d) $(BINDOBJ:.o=.d)
+$(BUILD)/moonlit/blas.so: csrc/blas/blas.c   # a part: OpenBLAS, reached through bind/api.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) $(LIBFLAG) -o $@ $< $(LDOWN) -lopenblas
+
+-include $(BUILD)/moonlit/blas.d $(KOBJ:.o=.d) $(COREOBJ:.o=.d) $(BINDOBJ:.o=.d)
 
 # ---- C tests: tests/c/test_<area>.c, one cmocka program each, no Lua ----
 CTESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
+$(BUILD)/tests/test_host: tests/c/test_host.c parts   # an embedding C program: links Lua, requires core.so
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) $< -o $@ $(LDOWN) -llua5.4 -lcmocka
 $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka

@@ -29,6 +29,7 @@ struct ml_node {
   double d[4];
   void *ctx;        /* an op's big facts, freed by op->release */
   ml_tensor *grad;  /* pending, during backward */
+  ml_node *link;    /* the engine's own: waiting to be freed */
   bool done;        /* backward went through: a second one is ML_ESTATE */
   char where[64];   /* module name given by nn, for messages; may be "" */
 };
@@ -46,6 +47,7 @@ void ml_node_save(ml_node *n, ml_tensor *t); /* takes a reference; do not save y
 /* the i-th saved tensor (borrowed); ML_ESTATE if its storage was written since */
 int ml_node_saved(const ml_node *n, int i, ml_tensor **t);
 void ml_node_free(ml_node *n); /* drops one reference; iterative, any depth of graph */
+void ml_node_spent(ml_node *n); /* lets go of what n saved and of its inputs: backward went by */
 int64_t ml_node_live(void);
 
 /* dy NULL: y must have one element, its gradient is 1. Adds into leaves' grad. */

@@ -18,7 +18,9 @@ ml_tensor **lml_newtensor(lua_State *L);          /* pushes an empty box */
 ml_tensor *lml_checktensor(lua_State *L, int arg); /* raises on another type or a freed tensor */
 ml_tensor *lml_totensor(lua_State *L, int arg);    /* NULL if it is not one */
 void lml_pushtensor(lua_State *L, ml_tensor *t);   /* takes over the reference, even on error */
-ml_tensor *lml_optdtype_tensor(lua_State *L, int arg);
+/* a 0-d tensor of the number or boolean at arg; status, raises nothing */
+int lml_number_tensor(lua_State *L, int arg, int dtype, ml_tensor **out);
+void lml_pushmethods(lua_State *L);                /* the table of tensor methods */
 
 /* ---- other userdata: one pointer in a box. name is the metatable; methods may be NULL ---- */
 typedef void lml_free_fn(void *p);
@@ -29,6 +31,12 @@ void *lml_checkbox(lua_State *L, int arg, const char *name); /* raises on NULL (
 /* ---- status ---- */
 /* ML_OK: returns nresults. Otherwise raises the message, prefixed by the caller's file:line. */
 int lml_check(lua_State *L, int status, int nresults);
+/* raises, prefixed by the file:line of the user's code: the nearest Lua function that is not
+** moonlit's own */
+int lml_error(lua_State *L, const char *fmt, ...);
+/* a Lua function failed under pcall: keeps the error on the stack top (popped) for lml_check,
+** which raises it unchanged, and returns ML_ECALLBACK */
+int lml_callback_failed(lua_State *L);
 /* ML_OK: returns nresults. The world's answers (io, format, unsupported): nil, message, code.
 ** A caller's mistake raises as lml_check does. */
 int lml_result(lua_State *L, int status, int nresults);
@@ -47,6 +55,17 @@ int64_t lml_optfield_integer(lua_State *L, int arg, const char *key, int64_t def
 bool lml_optfield_boolean(lua_State *L, int arg, const char *key, bool def);
 const char *lml_optfield_string(lua_State *L, int arg, const char *key, const char *def);
 
+/* the nearest of `known` (NULL-terminated) to name, or NULL when none is near */
+const char *lml_nearest(const char *name, const char *const *known);
+
+/* ---- random numbers of this state: one counter, (seed, step, next index) on stream 0 ---- */
+typedef struct { uint64_t seed, index; uint32_t step; } ml_rng;
+ml_rng *lml_rng(lua_State *L);
+
+/* before an f64 product: loads the OpenBLAS part once, if it is there. Runs Lua: call it before
+** borrowing pointers */
+void lml_want_blas(lua_State *L, int dtype);
+
 /* ---- the collector: call at the END of a binding function that made storage; it may run
 ** finalisers. Gathers to >= 1 MiB, then lua_gc(L, LUA_GCSTEP, KiB); a stopped collector stays. */
 void lml_report_bytes(lua_State *L);
@@ -55,10 +74,14 @@ void lml_report_bytes(lua_State *L);
 extern _Thread_local lua_State *lml_state;
 
 /* ---- one opener a topic; each adds its functions to the core table on the stack top ---- */
-void lml_open_tensor(lua_State *L);
+void lml_open_types(lua_State *L); /* first: metatable, methods, random state */
+void lml_open_tensor(lua_State *L); /* and, through it, creation and indexing */
+void lml_open_create(lua_State *L);
+void lml_open_index(lua_State *L);
 void lml_open_autograd(lua_State *L);
 void lml_open_ops(lua_State *L);
 void lml_open_nn(lua_State *L);
+void lml_open_sample(lua_State *L);
 void lml_open_optim(lua_State *L);
 void lml_open_ckpt(lua_State *L);
 void lml_open_json(lua_State *L);

@@ -21,6 +21,13 @@ enum {
   ML_DET_FLAT = 4096        /* flat reductions (gradient norm): elements a block */
 };
 
+/* How one token is drawn from a row of logits (sample.c). */
+typedef struct {
+  double temperature; /* 0: the largest logit, ties to the lowest id */
+  int64_t top_k;      /* 0: all */
+  double top_p, min_p; /* 1 and 0: all; in this order, as Hugging Face's warpers */
+} ml_sampling;
+
 /* The table. `real *` of kernels.def appears as `void *`: the f32 tables and the f64 table have
 ** one type, so ops are written once. A pointer's dtype is the table's. */
 #define real void

@@ -1,5 +1,5 @@
 /* simd.h -- one virtual vector of 16 lanes, the same results on every ISA.
-** `real` is float, except in the f64 instance of the kernels (ML_F64), which is the scalar
+** `real` is float, except in the f64 instance of the kernels (ML_USE_F64), which is the scalar
 ** code with double. Every operation here is a single IEEE operation per lane, so a kernel
 ** written on it gives the same bits as AVX-512, two AVX2 halves, four NEON quarters or a
 ** plain array. Build with -ffp-contract=off; a fused multiply-add is always spelled v_fma. */
@@ -15,7 +15,7 @@
 #define SIMD static inline __attribute__((always_inline))
 #define ML_LANES 16
 
-#if defined(ML_F64)
+#if defined(ML_USE_F64)
 typedef double real;
 typedef int64_t ireal; /* integer of real's width */
 #define K(name) ML_JOIN(name, f64)
@@ -242,7 +242,7 @@ typedef struct { uint8_t v[16]; } vm;
     for (int i = 0; i < 16; i++) r_.v[i] = (expr); \
     r_;                                            \
   })
-#if defined(ML_F64)
+#if defined(ML_USE_F64)
 #define R_(name) name
 #else
 #define R_(name) name##f
@@ -259,7 +259,7 @@ SIMD vf v_add(vf a, vf b) { return V16(vf, a.v[i] + b.v[i]); }
 SIMD vf v_sub(vf a, vf b) { return V16(vf, a.v[i] - b.v[i]); }
 SIMD vf v_mul(vf a, vf b) { return V16(vf, a.v[i] * b.v[i]); }
 SIMD vf v_div(vf a, vf b) { return V16(vf, a.v[i] / b.v[i]); }
-#if defined(ML_F64) /* outside the bit promise: no need to pay for fma() in software */
+#if defined(ML_USE_F64) /* outside the bit promise: no need to pay for fma() in software */
 SIMD vf v_fma(vf a, vf b, vf c) { return V16(vf, a.v[i] * b.v[i] + c.v[i]); }
 SIMD vf v_fnma(vf a, vf b, vf c) { return V16(vf, c.v[i] - a.v[i] * b.v[i]); }
 #else
@@ -286,7 +286,7 @@ SIMD vi v_toint(vf a) {
 SIMD vf v_fromint(vi a) { return V16(vf, (real)a.v[i]); }
 SIMD vi vi_set(ireal x) { return V16(vi, x); }
 /* wrap around like the hardware: signed overflow is undefined in C */
-#if defined(ML_F64)
+#if defined(ML_USE_F64)
 #define W_(x) ((uint64_t)(x))
 #else
 #define W_(x) ((uint32_t)(x))

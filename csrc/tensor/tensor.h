@@ -41,6 +41,8 @@ int ml_storage_wrap(ml_storage **out, void *data, size_t bytes,
                     void (*release)(ml_storage *), void *owner);
 void ml_storage_ref(ml_storage *s);
 void ml_storage_unref(ml_storage *s);
+/* bytes of storage this thread has made since the collector was last told */
+extern _Thread_local int64_t ml_storage_made;
 int ml_tensor_new(ml_tensor **out, int dtype, int ndim, const int64_t *size); /* uninitialised */
 int ml_tensor_zeros(ml_tensor **out, int dtype, int ndim, const int64_t *size);
 int ml_tensor_like(ml_tensor **out, const ml_tensor *x); /* dtype and shape, contiguous, no grad */
@@ -86,6 +88,11 @@ int ml_contiguous(ml_tensor **out, ml_tensor *x);       /* x itself (a reference
 int ml_to_dtype(ml_tensor **out, ml_tensor *x, int dtype); /* x itself if it has it; contiguous */
 int ml_clone(ml_tensor **out, const ml_tensor *x);
 int ml_broadcast(ml_sizes *out, const ml_tensor *a, const ml_tensor *b); /* ML_ESHAPE if none */
+
+/* ---- masks and positions (index.c): positions are 1-based, -1 the last ---- */
+int ml_mask_positions(ml_tensor **out, ml_tensor *mask); /* of non-zero elements, i64 (n) */
+/* x[pos] = src along the first dimension, broadcasting src; marks dirty */
+int ml_index_write(ml_tensor *x, ml_tensor *pos, ml_tensor *src);
 
 /* ---- iteration (iter.c): operands broadcast to one shape, dimensions merged, rows in parallel.
 ** fn sees one inner row: pointers, strides in elements, its length. Operand 0 is the output. ---- */

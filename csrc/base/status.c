@@ -1,0 +1,24 @@
+/* status.c -- a status code and, per thread, the message of the last failure. */
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static _Thread_local char message[1024];
+
+int ml_fail(int code, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(message, sizeof message, fmt, ap);
+  va_end(ap);
+  return code;
+}
+
+const char *ml_errmsg(void) { return message; }
+
+const char *ml_status_name(int code) {
+  static const char *const names[] = {"ok", "shape", "type", "range", "argument", "state",
+                                      "memory", "io", "format", "unsupported", "callback"};
+  int n = (int)(sizeof names / sizeof *names);
+  return code >= 0 && code < n ? names[code] : "unknown";
+}

@@ -1,0 +1,362 @@
+/* run_gemm.c -- matrix products over all threads: what is packed when, by whom, and which part
+** of C is whose task. No choice here changes a bit: a task owns its part of C for every block
+** of k, and the blocks are met in order.
+**
+** One big product runs in two regions: pack B (shared), then tiles of C, each packing its own
+** rows of A block by block. Tiles that split columns share A too. Small products and batches
+** run in one region whose tasks pack for themselves. */
+#include <string.h>
+
+#include "kernels/gemm.h"
+
+enum {
+  KB = ML_DET_GEMM_K,
+  TILE_ROWS = 168,     /* rows of A packed at a time: 168 x 512 floats are 336 KiB of L2 */
+  OWN_COLS = 384,      /* columns of B a task packs at a time for itself: 768 KiB */
+  PACK_COLS = 256,     /* least width of a packing task */
+  ENGINE_ROWS = 256,   /* rows of C an outside engine gets at a time */
+  SHARED_BYTES = 16 << 20, /* of B packed between two regions, at most */
+  NEAR_BYTES = 1 << 20,    /* the same where k is long */
+  SMALL_NS = 8000      /* a product expected to take less stays on one thread */
+};
+
+ml_gemm_engine *ml_gemm_engine_f64, *ml_gemm_engine_f32;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+/* What every task of a run reads. Packed panels keep a whole chunk of k each: panel q of B
+** starts at bp + q * ldb, and inside it block pc at (pc - k0) * nr. */
+typedef struct {
+  const ml_gemm *g;
+  const ml_kernels *kn;
+  int64_t es, mr, nr;   /* element size, panel widths */
+  int64_t rows, cols;   /* tiles of C */
+  int64_t k0, k1;       /* chunk of k */
+  int64_t n0, n1;       /* chunk of columns */
+  char *ap, *bp;        /* packed and shared, or NULL */
+  int64_t lda, ldb;     /* panel strides in elements */
+  int64_t bw, aw, kw;   /* packing tasks: columns of B, rows of A, steps of k */
+  int64_t btasks;
+} plan;
+
+static const char *in(const plan *p, const void *base, int64_t index) {
+  return (const char *)base + index * p->es;
+}
+static char *out(const plan *p, void *base, int64_t index) {
+  return (char *)base + index * p->es;
+}
+
+static plan plan_of(int dtype, const ml_gemm *g) {
+  plan p = {.g = g, .kn = ml_k(dtype), .es = ml_dtype_size(dtype)};
+  p.mr = p.kn->gemm_mr(), p.nr = p.kn->gemm_nr();
+  p.k1 = g->k, p.n1 = g->n;
+  return p;
+}
+
+/* ---- a part of C ---- */
+typedef struct { int64_t i0, i1, j0, j1; } part;
+
+static int64_t scratch_rows(const plan *p) { return round_up(TILE_ROWS, p->mr); }
+static int64_t scratch_cols(const plan *p) { return round_up(OWN_COLS, p->nr); }
+static size_t scratch_bytes(const plan *p) {
+  return (size_t)((scratch_rows(p) + scratch_cols(p)) * KB * p->es);
+}
+
+/* rows [i0, i1) x columns [j0, j1) for the block of k at pc; b: packed, ldb between panels */
+static void part_block(const plan *p, part t, int64_t pc, const char *b, int64_t ldb, char *tmp) {
+  const ml_gemm *g = p->g;
+  int64_t kc = least(p->k1 - pc, KB), step = scratch_rows(p);
+  bool last = pc + kc == g->k, add = g->accumulate || pc > 0;
+  const char *bias = last && g->bias ? in(p, g->bias, t.j0) : NULL;
+  for (int64_t i = t.i0; i < t.i1; i += step) {
+    int64_t m = least(t.i1 - i, step), lda = kc * p->mr;
+    const char *a = tmp, *res = NULL;
+    if (p->ap) lda = p->lda, a = p->ap + (i / p->mr * lda + (pc - p->k0) * p->mr) * p->es;
+    else p->kn->gemm_pack_a(tmp, lda, in(p, g->a, i * g->ars + pc * g->acs), g->ars, g->acs, m, kc);
+    if (last && g->residual) res = in(p, g->residual, i * g->ldr + t.j0);
+    p->kn->gemm_tile(out(p, g->c, i * g->ldc + t.j0), g->ldc, a, lda, b, ldb, m, t.j1 - t.j0, kc,
+                     add, bias, res, g->ldr);
+  }
+}
+
+/* the blocks of [k0, k1) in order; an empty k still has one, whose sum is +0 */
+static void part_run(const plan *p, part t, int worker) {
+  const ml_gemm *g = p->g;
+  char *tmp = ml_scratch(worker), *own = tmp + scratch_rows(p) * KB * p->es;
+  if (t.i0 >= t.i1 || t.j0 >= t.j1) return;
+  int64_t pc = p->k0;
+  do {
+    int64_t kc = least(p->k1 - pc, KB), step = scratch_cols(p);
+    if (p->bp) {
+      int64_t at = (t.j0 - p->n0) / p->nr * p->ldb + (pc - p->k0) * p->nr;
+      part_block(p, t, pc, p->bp + at * p->es, p->ldb, tmp);
+    } else {
+      for (int64_t j = t.j0; j < t.j1; j += step) {
+        part s = {t.i0, t.i1, j, least(j + step, t.j1)};
+        p->kn->gemm_pack_b(own, kc * p->nr, in(p, g->b, pc * g->brs + j * g->bcs), g->brs,
+                           g->bcs, kc, s.j1 - j);
+        part_block(p, s, pc, own, kc * p->nr, tmp);
+      }
+    }
+    pc += kc;
+  } while (pc < p->k1);
+}
+
+/* tile t of rows x cols: panels dealt out evenly */
+static part tile_part(const plan *p, int64_t t) {
+  int64_t r = t / p->cols, s = t % p->cols, m = p->g->m, n = p->n1 - p->n0;
+  int64_t pm = ceil_div(m, p->mr), pn = ceil_div(n, p->nr);
+  return (part){least(pm * r / p->rows * p->mr, m), least(pm * (r + 1) / p->rows * p->mr, m),
+                p->n0 + least(pn * s / p->cols * p->nr, n),
+                p->n0 + least(pn * (s + 1) / p->cols * p->nr, n)};
+}
+
+static void tile_task(void *ctx, int64_t task, int worker) {
+  const plan *p = ctx;
+  part_run(p, tile_part(p, task), worker);
+}
+
+/* ---- packing for all ---- */
+/* B first, then A; each task a stretch of panels for one stretch of k */
+static void pack_task(void *ctx, int64_t task, int worker) {
+  const plan *p = ctx;
+  const ml_gemm *g = p->g;
+  int64_t ks = ceil_div(p->k1 - p->k0, p->kw);
+  bool is_a = task >= p->btasks;
+  if (is_a) task -= p->btasks;
+  int64_t off = task % ks * p->kw, pc = p->k0 + off, kc = least(p->kw, p->k1 - pc);
+  (void)worker;
+  if (is_a) {
+    int64_t i = task / ks * p->aw;
+    p->kn->gemm_pack_a(p->ap + (i / p->mr * p->lda + off * p->mr) * p->es, p->lda,
+                       in(p, g->a, i * g->ars + pc * g->acs), g->ars, g->acs,
+                       least(p->aw, g->m - i), kc);
+  } else {
+    int64_t j = task / ks * p->bw;
+    p->kn->gemm_pack_b(p->bp + (j / p->nr * p->ldb + off * p->nr) * p->es, p->ldb,
+                       in(p, g->b, pc * g->brs + (p->n0 + j) * g->bcs), g->brs, g->bcs, kc,
+                       least(p->bw, p->n1 - p->n0 - j));
+  }
+}
+
+/* packs the chunk's B into bp and, if there is an ap, its A */
+static void pack_all(plan *p) {
+  int64_t n = p->n1 - p->n0, k = p->k1 - p->k0;
+  p->bw = round_up(PACK_COLS, p->nr), p->aw = round_up(PACK_COLS / 2, p->mr), p->kw = KB;
+  p->ldb = k * p->nr, p->lda = k * p->mr;
+  int64_t ks = ceil_div(k, p->kw);
+  p->btasks = ceil_div(n, p->bw) * ks;
+  int64_t atasks = p->ap ? ceil_div(p->g->m, p->aw) * ks : 0;
+  ml_parallel(p->btasks + atasks, pack_task, p);
+}
+
+size_t ml_gemm_packed_bytes(int dtype, int64_t k, int64_t n) {
+  return (size_t)(round_up(n, ml_k(dtype)->gemm_nr()) * k * ml_dtype_size(dtype));
+}
+
+int ml_gemm_pack(int dtype, void *packed, const void *b, int64_t brs, int64_t bcs, int64_t k,
+                 int64_t n) {
+  ml_gemm g = {.n = n, .k = k, .b = b, .brs = brs, .bcs = bcs};
+  plan p = plan_of(dtype, &g);
+  p.bp = packed;
+  pack_all(&p);
+  return ML_OK;
+}
+
+/* ---- one product over all threads ---- */
+/* Tiles: rows first, at most TILE_ROWS each and as many for every thread; columns too where
+** rows alone would leave threads idle. */
+static void split(plan *p) {
+  int64_t T = ml_threads(), pm = ceil_div(p->g->m, p->mr), pn = ceil_div(p->n1 - p->n0, p->nr);
+  int64_t rows = round_up(ceil_div(p->g->m, scratch_rows(p)), T);
+  p->rows = least(rows, pm);
+  p->cols = T == 1 ? 1 : least(most(ceil_div(2 * T, p->rows), 1), pn);
+}
+
+/* What is packed between two regions. A long k, a gradient's, goes in pieces that stay in L2;
+** otherwise all of k, and as many columns as SHARED_BYTES hold. */
+static void chunk(const plan *p, int64_t *kstep, int64_t *nstep) {
+  int64_t room = SHARED_BYTES / p->es, near = NEAR_BYTES / p->es;
+  int64_t k = p->g->k, n = round_up(p->g->n, p->nr);
+  *kstep = k, *nstep = n;
+  if (k > n && k * n > near) *kstep = most(near / n / KB, 1) * KB;
+  if (*kstep * n > room) *nstep = most(room / *kstep / p->nr, 1) * p->nr;
+}
+
+static int run_shared(plan *p) {
+  const ml_gemm *g = p->g;
+  int64_t kstep, nstep;
+  chunk(p, &kstep, &nstep);
+  p->n1 = least(nstep, g->n);
+  split(p);
+  bool share_a = p->cols > 1 && g->m > p->mr;
+  size_t bbytes = (size_t)(least(kstep, g->k) * nstep * p->es);
+  size_t abytes = share_a ? (size_t)(round_up(g->m, p->mr) * least(kstep, g->k) * p->es) : 0;
+  char *room = ml_alloc(bbytes + abytes);
+  if (!room) return ML_ENOMEM;
+  p->bp = room, p->ap = share_a ? room + bbytes : NULL;
+  for (p->n0 = 0; p->n0 < g->n; p->n0 += nstep)
+    for (p->k0 = 0; p->k0 < g->k; p->k0 += kstep) {
+      p->n1 = least(p->n0 + nstep, g->n), p->k1 = least(p->k0 + kstep, g->k);
+      pack_all(p);
+      ml_parallel(p->rows * p->cols, tile_task, p);
+    }
+  ml_free(room);
+  return ML_OK;
+}
+
+/* B is packed already: tiles only */
+static void run_packed(plan *p) {
+  p->bp = (char *)(uintptr_t)p->g->packed, p->ldb = p->g->k * p->nr;
+  split(p);
+  ml_parallel(p->rows * p->cols, tile_task, p);
+}
+
+/* ---- many products, or small ones ---- */
+typedef struct {
+  int dtype;
+  const ml_gemm *g;
+  int64_t slices; /* of the rows of each product */
+} batch;
+
+static void batch_task(void *ctx, int64_t task, int worker) {
+  const batch *b = ctx;
+  const ml_gemm *g = b->g + task / b->slices;
+  plan p = plan_of(b->dtype, g);
+  p.rows = b->slices, p.cols = 1;
+  if (g->packed) p.bp = (char *)(uintptr_t)g->packed, p.ldb = g->k * p.nr;
+  part_run(&p, tile_part(&p, task % b->slices), worker);
+}
+
+/* expected nanoseconds of one thread: arithmetic, and B once through memory */
+static double cost_ns(const ml_gemm *g) {
+  return 2e-2 * (double)g->m * (double)g->n * (double)g->k + 0.2 * (double)g->n * (double)g->k;
+}
+
+static int64_t slices_of(const ml_gemm *g, int64_t count) {
+  double ns = 0;
+  for (int64_t i = 0; i < count; i++) ns += cost_ns(g + i);
+  int64_t T = ml_threads();
+  if (ns < SMALL_NS || count >= 4 * T) return 1;
+  return ceil_div(4 * T, count);
+}
+
+static int run_batch(int dtype, const ml_gemm *g, int64_t count) {
+  batch b = {dtype, g, slices_of(g, count)};
+  ml_parallel(count * b.slices, batch_task, &b);
+  return ML_OK;
+}
+
+static int run_own(int dtype, const ml_gemm *g, int64_t count) {
+  plan p = plan_of(dtype, g);
+  int st = ml_scratch_reserve(scratch_bytes(&p));
+  if (st != ML_OK) return st;
+  if (count > 1 || cost_ns(g) < SMALL_NS || g->n == 0 || g->k == 0)
+    return run_batch(dtype, g, count);
+  if (!g->packed) return run_shared(&p);
+  run_packed(&p);
+  return ML_OK;
+}
+
+/* ---- residual == c: sums of early blocks would overwrite it, so a copy is kept ---- */
+static bool must_hold(const ml_gemm *g) { return g->residual == g->c && g->k > KB; }
+
+static void hold_task(void *ctx, int64_t task, int worker) {
+  const plan *p = ctx;
+  int64_t n = p->g->n;
+  (void)worker;
+  for (int64_t i = task * ENGINE_ROWS; i < least((task + 1) * ENGINE_ROWS, p->g->m); i++)
+    memcpy(p->bp + i * n * p->es, in(p, p->g->c, i * p->g->ldc), (size_t)(n * p->es));
+}
+
+/* a copy of the products whose residuals all live apart from c; *held is to be freed */
+static int hold(int dtype, const ml_gemm **g, int64_t count, char **held) {
+  int64_t es = ml_dtype_size(dtype), head = round_up(count * (int64_t)sizeof **g, 64), all = head;
+  for (int64_t i = 0; i < count; i++)
+    if (must_hold(*g + i)) all += (*g)[i].m * (*g)[i].n * es;
+  if (all == head) return ML_OK;
+  char *room = ml_alloc((size_t)all);
+  if (!room) return ML_ENOMEM;
+  ml_gemm *copy = memcpy(room, *g, (size_t)count * sizeof **g);
+  int64_t used = head;
+  for (int64_t i = 0; i < count; i++) {
+    if (!must_hold(copy + i)) continue;
+    plan p = {.g = copy + i, .es = es, .bp = room + used};
+    ml_parallel(ceil_div(p.g->m, ENGINE_ROWS), hold_task, &p);
+    copy[i].residual = p.bp, copy[i].ldr = p.g->n;
+    used += p.g->m * p.g->n * es;
+  }
+  *held = room, *g = copy;
+  return ML_OK;
+}
+
+/* ---- an outside engine: C = (accumulate ? C : 0) + A B of ENGINE_ROWS rows is its part ---- */
+typedef struct {
+  int dtype;
+  const ml_gemm *g;
+  int64_t slices;
+  ml_gemm_engine *run;
+} outside;
+
+/* residual goes into C before, bias after: the engine only ever accumulates */
+static void engine_task(void *ctx, int64_t task, int worker) {
+  const outside *o = ctx;
+  ml_gemm s = o->g[task / o->slices];
+  plan p = {.g = &s, .kn = ml_k(o->dtype), .es = ml_dtype_size(o->dtype)};
+  int64_t i0 = task % o->slices * ENGINE_ROWS;
+  (void)worker;
+  if (i0 >= s.m || s.n == 0) return;
+  s.m = least(s.m - i0, ENGINE_ROWS);
+  s.a = in(&p, s.a, i0 * s.ars), s.c = out(&p, s.c, i0 * s.ldc);
+  if (s.residual) s.residual = in(&p, s.residual, i0 * s.ldr);
+  for (int64_t i = 0; s.residual && s.residual != s.c && i < s.m; i++) {
+    char *c = out(&p, s.c, i * s.ldc);
+    const char *r = in(&p, s.residual, i * s.ldr);
+    if (s.accumulate) p.kn->add(c, c, 1, r, 1, s.n);
+    else memcpy(c, r, (size_t)(s.n * p.es));
+  }
+  s.accumulate = s.accumulate || s.residual;
+  const void *bias = s.bias;
+  s.bias = s.residual = NULL;
+  o->run(o->dtype, &s);
+  for (int64_t i = 0; bias && i < s.m; i++) {
+    char *c = out(&p, s.c, i * s.ldc);
+    p.kn->add(c, c, 1, bias, 1, s.n);
+  }
+}
+
+/* lines of `length` elements, contiguous, a BLAS's leading dimension apart */
+static bool blas_strides(int64_t s0, int64_t n0, int64_t s1, int64_t n1) {
+  return (s1 == 1 && s0 >= most(n1, 1)) || (s0 == 1 && s1 >= most(n0, 1));
+}
+
+static bool engine_takes(const ml_gemm *g) {
+  return !g->packed && g->k > 0 && blas_strides(g->ars, g->m, g->acs, g->k) &&
+         blas_strides(g->brs, g->k, g->bcs, g->n);
+}
+
+/* false: some product is not for an engine, nothing was done */
+static bool run_engine(int dtype, const ml_gemm *g, int64_t count, ml_gemm_engine *run) {
+  int64_t m = 0;
+  for (int64_t i = 0; i < count; i++) {
+    if (!engine_takes(g + i)) return false;
+    m = most(m, g[i].m);
+  }
+  outside o = {dtype, g, ceil_div(m, ENGINE_ROWS), run};
+  ml_parallel(count * o.slices, engine_task, &o);
+  return true;
+}
+
+int ml_gemm_run(int dtype, const ml_gemm *g, int64_t count) {
+  ml_gemm_engine *engine = dtype == ML_F64 ? ml_gemm_engine_f64 : ml_gemm_engine_f32;
+  if (count <= 0) return ML_OK;
+  if (engine && run_engine(dtype, g, count, engine)) return ML_OK;
+  char *held = NULL;
+  int st = hold(dtype, &g, count, &held);
+  if (st == ML_OK) st = run_own(dtype, g, count);
+  ml_free(held);
+  return st;
+}

@@ -1,0 +1,108 @@
+/* softmax.c -- rows: the largest element, exp(x - max) summed in 16 lanes, one divide a row.
+** row_lse is the head's, the sampler's and cross_entropy's one definition of log-sum-exp. */
+#include "kernels/isa.h"
+#include "kernels/math.h"
+
+static real max_of(const real *x, int64_t n) {
+  vf m = v_set(-INFINITY);
+  for (int64_t i = 0; i < n; i += 16) m = v_max(v_loadn_or(x + i, n - i, -INFINITY), m);
+  return v_hmax(m);
+}
+
+/* sum of exp(x - m) over a row, and the terms in y if it is not NULL */
+static real exp_sum(real *y, const real *x, int64_t n, real m) {
+  vf s = v_zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    vf e = v_exp(v_sub(v_loadn_or(x + i, n - i, -INFINITY), v_set(m)));
+    if (y) v_storen(y + i, e, n - i);
+    s = v_add(s, e);
+  }
+  return v_sum(s);
+}
+
+static real log_of(real x) {
+  real t[16];
+  v_store(t, v_log(v_set(x)));
+  return t[0];
+}
+
+static real exp_of(real x) {
+  real t[16];
+  v_store(t, v_exp(v_set(x)));
+  return t[0];
+}
+
+void K(softmax)(real *y, const real *x, int64_t r0, int64_t r1, int64_t C) {
+  for (int64_t r = r0; r < r1; r++) {
+    real *yr = y + r * C;
+    real s = exp_sum(yr, x + r * C, C, max_of(x + r * C, C));
+    K(scale)(yr, yr, 1, C, (double)(1 / s));
+  }
+}
+
+/* dx = y (dy - sum(dy y)) */
+void K(softmax_grad)(real *dx, const real *dy, const real *y, int64_t r0, int64_t r1, int64_t C) {
+  for (int64_t r = r0; r < r1; r++) {
+    const real *a = dy + r * C, *b = y + r * C;
+    real d;
+    K(row_dot)(&d, a, C, b, C, 0, 1, C);
+    for (int64_t i = 0; i < C; i += 16)
+      v_storen(dx + r * C + i,
+               v_mul(v_loadn(b + i, C - i), v_sub(v_loadn(a + i, C - i), v_set(d))), C - i);
+  }
+}
+
+void K(log_softmax)(real *y, const real *x, int64_t r0, int64_t r1, int64_t C) {
+  for (int64_t r = r0; r < r1; r++) {
+    const real *xr = x + r * C;
+    real m = max_of(xr, C), l = log_of(exp_sum(NULL, xr, C, m));
+    for (int64_t i = 0; i < C; i += 16)
+      v_storen(y + r * C + i, v_sub(v_sub(v_loadn(xr + i, C - i), v_set(m)), v_set(l)), C - i);
+  }
+}
+
+/* dx = dy - exp(y) sum(dy) */
+void K(log_softmax_grad)(real *dx, const real *dy, const real *y, int64_t r0, int64_t r1,
+                         int64_t C) {
+  for (int64_t r = r0; r < r1; r++) {
+    const real *a = dy + r * C, *b = y + r * C;
+    real s;
+    K(row_sum)(&s, a, C, 0, 1, C);
+    for (int64_t i = 0; i < C; i += 16)
+      v_storen(dx + r * C + i,
+               v_fnma(v_exp(v_loadn(b + i, C - i)), v_set(s), v_loadn(a + i, C - i)), C - i);
+  }
+}
+
+/* a block adds (m, s) to the running pair: the larger maximum wins, the other sum shrinks */
+static real lse_of(const real *z, int64_t V) {
+  real m = -INFINITY, s = 0;
+  for (int64_t b = 0; b < V; b += ML_DET_HEAD_VOCAB) {
+    int64_t n = V - b < ML_DET_HEAD_VOCAB ? V - b : ML_DET_HEAD_VOCAB;
+    real mb = max_of(z + b, n);
+    if (mb == -INFINITY) continue; /* every id of the block is forbidden */
+    real sb = exp_sum(NULL, z + b, n, mb);
+    if (mb > m) s = s * exp_of(m - mb) + sb, m = mb;
+    else s = s + sb * exp_of(mb - m);
+  }
+  return m + log_of(s);
+}
+
+void K(row_lse)(real *lse, const real *z, int64_t ldz, int64_t r0, int64_t r1, int64_t V) {
+  for (int64_t r = r0; r < r1; r++) lse[r] = lse_of(z + r * ldz, V);
+}
+
+void K(ce_grad)(real *z, int64_t ldz, const real *lse, const int64_t *ids, const real *g,
+                int64_t r0, int64_t r1, int64_t V) {
+  for (int64_t r = r0; r < r1; r++) {
+    real *zr = z + r * ldz;
+    if (g[r] == 0) { /* not learned: exactly nothing, whatever its logits */
+      memset(zr, 0, (size_t)V * sizeof *zr);
+      continue;
+    }
+    vf l = v_set(lse[r]), k = v_set(g[r]);
+    for (int64_t i = 0; i < V; i += 16)
+      v_storen(zr + i, v_mul(v_exp(v_sub(v_loadn(zr + i, V - i), l)), k), V - i);
+    zr[ids[r]] -= g[r];
+  }
+}

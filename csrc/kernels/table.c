@@ -1,0 +1,8 @@
+/* table.c -- this ISA's kernels in one table. Pointers to real become pointers to void: one type
+** of table serves f32 and f64, and their representations are the same. */
+#include "kernels/isa.h"
+
+#define KERNEL(ret, name, args) .name = (void *)K(name),
+const ml_kernels K(table) = {
+#include "kernels/kernels.def"
+};

@@ -1,0 +1,115 @@
+/* inner.h -- what the files of nn/ share and nobody else sees. */
+#ifndef ML_NN_INNER_H
+#define ML_NN_INNER_H
+
+#include "kernels/gemm.h"
+#include "nn/nn.h"
+
+/* Up to three weights whose rows lie one after another: one product. */
+typedef struct {
+  int parts;
+  ml_tensor *w[3], *b[3]; /* b[i] may be NULL */
+  int64_t in, out;
+  void *packed; /* for decoding; of the arena version and ISA the model remembers */
+} ml_linear;
+
+typedef struct { ml_tensor *w, *b; } ml_norm; /* either may be NULL */
+
+typedef struct {
+  ml_norm norm1, norm2;
+  ml_tensor *q_norm, *k_norm;
+  ml_linear qkv, o, up, down;
+} ml_layer;
+
+typedef struct {
+  int64_t d, A, KA, W, U, F; /* dim, q width, k width, qkv width, gate|up width, hidden */
+} ml_widths;
+ml_widths ml_config_widths(const ml_config *c);
+
+struct ml_model {
+  int64_t refs;
+  ml_config c;
+  ml_widths w;
+  int64_t es; /* element size */
+  const ml_kernels *k;
+  int count;
+  ml_param_spec *spec;
+  ml_tensor **param;
+  ml_storage *weights, *grads; /* the arenas; grads comes with the first recorded forward */
+  ml_layer *layer;
+  ml_tensor *wte, *wpe;
+  ml_norm norm;
+  ml_linear head;
+  char *cos, *sin; /* (context, head_dim / 2) */
+  ml_plan *idle[2];
+  int nidle;
+  uint64_t packed_version;
+  int packed_isa; /* -1: nothing is packed */
+  uint64_t seed;  /* of the last forward with dropout, its step, and rows seen in that step */
+  uint32_t step;
+  int64_t rows_seen;
+};
+int ml_model_ready_grads(ml_model *m);
+int ml_model_pack(ml_model *m); /* weights for decoding, remade when the arena has changed */
+
+/* ---- plan.c ---- */
+typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u, *act; } ml_slot;
+struct ml_plan {
+  int64_t refs;
+  ml_model *m;
+  char *slab;
+  size_t bytes;
+  bool grad, fused, targets, learned; /* learned: a mask or documents were given */
+  int64_t B, T, N;  /* ids: B rows of T; N token rows are run */
+  int64_t nseg, slots, used;
+  int64_t chunk;    /* rows of logits at a time */
+  uint64_t version; /* of the weights, when the forward began */
+  int64_t row0;     /* dropout: rows before this forward in the same step */
+  uint64_t seed;
+  uint32_t step;
+  ml_cache *cache;
+  ml_segment *seg;
+  int64_t *kvslot;                  /* cache slot of each segment */
+  int64_t *ids, *target, *order, *start, *pos64;
+  int32_t *pos;
+  char *valid, *weight, *logp, *g;  /* reals, one a row */
+  ml_slot first;                    /* slot 0; the others follow at slot_bytes */
+  size_t slot_bytes;
+  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *partial;
+  char *hn, *z, *z2;                /* head: one chunk */
+};
+void ml_plan_ref(ml_plan *p);
+ml_slot ml_plan_slot(const ml_plan *p, int64_t i);
+size_t ml_plan_bytes(const ml_config *c, int64_t rows, int64_t segments, bool grad);
+int ml_plan_fresh(const ml_plan *p, const ml_node *n); /* ML_ESTATE if the weights changed */
+int ml_plan_stream(ml_tensor **y, const ml_plan *p, int64_t width); /* a new (B, T, width) */
+int ml_plan_check_stream(const ml_plan *p, const ml_tensor *x, const char *who);
+static inline bool ml_plan_drops(const ml_plan *p) { return p->grad && p->m->c.dropout > 0; }
+/* y = x with elements dropped, site names the place in the model */
+void ml_plan_dropout(const ml_plan *p, void *y, const void *x, uint32_t site);
+
+/* ---- linear.c: x, y are (rows, in), (rows, out) ---- */
+int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, const void *x, int64_t rows,
+                      const void *residual, bool packed);
+/* dx = dy W, overwritten; adds into the gradients of weights and biases */
+int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+                       const void *x, int64_t rows, void *partial);
+void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, const void *x, int64_t rows);
+/* dx (+)= ..., and the gradients of gain and bias */
+int ml_norm_backward(const ml_model *m, const ml_norm *n, void *dx, const void *dy, const void *x,
+                     int64_t rows, bool accumulate, void *partial);
+/* leaf's gradient (+)= the sum over P partials of its width */
+int ml_finish_grad(const ml_model *m, ml_tensor *leaf, const void *partial, int64_t P);
+bool ml_wants_grad(const ml_tensor *leaf);
+
+/* ---- cache.c ---- */
+struct ml_cache {
+  int64_t refs;
+  ml_model *m;
+  int64_t slots, capacity;
+  int64_t *length;
+  char *data; /* (layers, k and v, slots, capacity, KA) */
+};
+char *ml_cache_rows(const ml_cache *c, int64_t layer, int v); /* row slot*capacity + position */
+
+#endif

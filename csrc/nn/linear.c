@@ -1,0 +1,152 @@
+/* linear.c -- y = x W^T + b and the norms, over rows, with gradients added straight into the
+** parameters' slots. Column sums go by chunks of ML_DET_ROWS rows, partials in order. */
+#include "nn/inner.h"
+
+bool ml_wants_grad(const ml_tensor *leaf) { return leaf && leaf->requires_grad; }
+
+int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, const void *x, int64_t rows,
+                      const void *residual, bool packed) {
+  ml_gemm g = {.m = rows, .n = l->out, .k = l->in, .a = x, .ars = l->in, .acs = 1,
+               .b = ml_data(l->w[0]), .brs = 1, .bcs = l->in, .c = y, .ldc = l->out,
+               .bias = l->b[0] ? ml_data(l->b[0]) : NULL, .residual = residual, .ldr = l->out};
+  if (packed && l->packed) g.packed = l->packed, g.b = NULL;
+  return ml_gemm_run(m->c.dtype, &g, 1);
+}
+
+/* ---- column sums ---- */
+
+typedef struct {
+  const ml_model *m;
+  int kind;
+  char *partial;
+  const char *dy, *x; /* x: of norms */
+  int64_t ld, rows, C;
+} column_job;
+enum { SUM, RMS_GAIN, LAYER_GAIN };
+
+static void column_task(void *ctx, int64_t task, int worker) {
+  const column_job *j = ctx;
+  (void)worker;
+  const ml_kernels *k = j->m->k;
+  int64_t r0 = task * ML_DET_ROWS, r1 = r0 + ML_DET_ROWS < j->rows ? r0 + ML_DET_ROWS : j->rows;
+  char *y = j->partial + task * j->C * j->m->es;
+  double eps = j->m->c.eps;
+  if (j->kind == SUM) k->col_sum(y, j->dy, j->ld, r0, r1, j->C);
+  else if (j->kind == RMS_GAIN) k->rms_norm_dw(y, j->dy, j->x, j->C, r0, r1, j->C, eps);
+  else k->layer_norm_dw(y, j->dy, j->x, j->C, r0, r1, j->C, eps);
+}
+
+int ml_finish_grad(const ml_model *m, ml_tensor *leaf, const void *partial, int64_t P) {
+  ml_tensor *grad;
+  bool add;
+  int st = ml_grad_slot(leaf, &grad, &add);
+  if (st != ML_OK) return st;
+  m->k->col_finish(ml_data(grad), partial, P, ml_numel(leaf), add);
+  ml_dirty(grad);
+  return ML_OK;
+}
+
+static int column_grad(const ml_model *m, int kind, ml_tensor *leaf, const void *dy, int64_t ld,
+                       const void *x, int64_t rows, void *partial) {
+  if (!ml_wants_grad(leaf)) return ML_OK;
+  int64_t P = (rows + ML_DET_ROWS - 1) / ML_DET_ROWS;
+  column_job j = {m, kind, partial, dy, x, ld, rows, ml_numel(leaf)};
+  ml_parallel(P, column_task, &j);
+  return ml_finish_grad(m, leaf, partial, P);
+}
+
+/* ---- backward of a linear layer ---- */
+
+/* dW (out, in) (+)= dy^T x for parts of the weight; parts whose slots are neighbours and agree on
+** accumulation become one product */
+static int weight_products(const ml_model *m, const ml_linear *l, ml_gemm *g, int *count,
+                           const char *dy, const void *x, int64_t rows) {
+  int64_t column = 0;
+  const ml_gemm *last = NULL;
+  for (int i = 0; i < l->parts; i++) {
+    int64_t n = l->w[i]->size[0];
+    const char *a = dy + column * m->es;
+    column += n;
+    if (!ml_wants_grad(l->w[i])) { last = NULL; continue; }
+    ml_tensor *grad;
+    bool add;
+    int st = ml_grad_slot(l->w[i], &grad, &add);
+    if (st != ML_OK) return st;
+    char *c = ml_data(grad);
+    ml_dirty(grad);
+    if (last && last->accumulate == add && (char *)last->c + last->m * l->in * m->es == c) {
+      g[*count - 1].m += n;
+      continue;
+    }
+    g[*count] = (ml_gemm){.m = n, .n = l->in, .k = rows, .a = a, .ars = 1, .acs = l->out,
+                          .b = x, .brs = l->in, .bcs = 1, .c = c, .ldc = l->in,
+                          .accumulate = add};
+    last = &g[(*count)++];
+  }
+  return ML_OK;
+}
+
+int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+                       const void *x, int64_t rows, void *partial) {
+  ml_gemm g[4] = {{.m = rows, .n = l->in, .k = l->out, .a = dy, .ars = l->out, .acs = 1,
+                   .b = ml_data(l->w[0]), .brs = l->in, .bcs = 1, .c = dx, .ldc = l->in}};
+  int count = 1;
+  int st = weight_products(m, l, g, &count, dy, x, rows);
+  if (st == ML_OK) st = ml_gemm_run(m->c.dtype, g, count);
+  int64_t column = 0;
+  for (int i = 0; i < l->parts && st == ML_OK; i++) {
+    st = column_grad(m, SUM, l->b[i], (const char *)dy + column * m->es, l->out, NULL, rows,
+                     partial);
+    column += l->w[i]->size[0];
+  }
+  return st;
+}
+
+/* ---- norms ---- */
+
+typedef struct {
+  const ml_model *m;
+  char *y;
+  const char *dy, *x;
+  const void *w, *b;
+  bool accumulate;
+} norm_job;
+
+static int64_t grain(int64_t width) { return width > 4096 ? 4 : 16384 / width; }
+
+static void norm_rows(void *ctx, int64_t r0, int64_t r1) {
+  const norm_job *j = ctx;
+  const ml_config *c = &j->m->c;
+  if (c->norm == ML_NORM_RMS)
+    j->m->k->rms_norm(j->y, j->x, c->dim, j->w, r0, r1, c->dim, c->eps);
+  else
+    j->m->k->layer_norm(j->y, j->x, c->dim, j->w, j->b, r0, r1, c->dim, c->eps);
+}
+
+static void norm_grad_rows(void *ctx, int64_t r0, int64_t r1) {
+  const norm_job *j = ctx;
+  const ml_config *c = &j->m->c;
+  if (c->norm == ML_NORM_RMS)
+    j->m->k->rms_norm_grad(j->y, j->dy, j->x, c->dim, j->w, r0, r1, c->dim, c->eps,
+                           j->accumulate);
+  else
+    j->m->k->layer_norm_grad(j->y, j->dy, j->x, c->dim, j->w, r0, r1, c->dim, c->eps,
+                             j->accumulate);
+}
+
+static const void *data_or_null(const ml_tensor *t) { return t ? ml_data(t) : NULL; }
+
+void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, const void *x, int64_t rows) {
+  norm_job j = {m, y, NULL, x, data_or_null(n->w), data_or_null(n->b), false};
+  ml_rows_parallel(rows, grain(m->c.dim), norm_rows, &j);
+}
+
+int ml_norm_backward(const ml_model *m, const ml_norm *n, void *dx, const void *dy, const void *x,
+                     int64_t rows, bool accumulate, void *partial) {
+  norm_job j = {m, dx, dy, x, data_or_null(n->w), NULL, accumulate};
+  ml_rows_parallel(rows, grain(m->c.dim), norm_grad_rows, &j);
+  int kind = m->c.norm == ML_NORM_RMS ? RMS_GAIN : LAYER_GAIN;
+  int st = column_grad(m, kind, n->w, dy, m->c.dim, x, rows, partial);
+  if (st == ML_OK) st = column_grad(m, SUM, n->b, dy, m->c.dim, NULL, rows, partial);
+  return st;
+}

@@ -1,0 +1,127 @@
+/* muon.c -- orthogonalisation by the quintic Newton-Schulz iteration of Muon (Keller Jordan et
+** al. 2024): X <- aX + (bA + cA^2)X with A = XX^T, from X = U / (|U| + 1e-7), on the wide side.
+** All matrices go through each product as one task list. */
+#include "kernels/gemm.h"
+#include "optim/optim.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double NS_A = 3.4445, NS_B = -4.7750, NS_C = 2.0315;
+
+/* one matrix's workspace, r <= c: x and y (r, c), a and b (r, r) */
+typedef struct { char *x, *y, *a, *b; int64_t r, c; bool turned; } ns;
+typedef struct { int dtype; const ml_matrix *in; ns *w; } ns_job;
+
+static int64_t es_of(int dtype) { return ml_dtype_size(dtype); }
+
+static double norm_of(int dtype, const char *x, int64_t n) {
+  const ml_kernels *k = ml_k(dtype);
+  double sum = 0;
+  for (int64_t b = 0; b * ML_DET_FLAT < n; b++) {
+    double d = 0;
+    float f = 0;
+    k->flat_sumsq(dtype == ML_F64 ? (void *)&d : (void *)&f, x, n, b, b + 1);
+    sum += dtype == ML_F64 ? d : (double)f;
+  }
+  return sqrt(sum);
+}
+
+/* x = u / (|u| + 1e-7), lying on its side if u is tall */
+static void start_task(void *ctx, int64_t i, int worker) {
+  const ns_job *j = ctx;
+  const ml_kernels *k = ml_k(j->dtype);
+  const ns *w = &j->w[i];
+  int64_t es = es_of(j->dtype), n = w->r * w->c;
+  const char *u = j->in[i].u;
+  double s = 1 / (norm_of(j->dtype, u, n) + 1e-7);
+  (void)worker;
+  for (int64_t r = 0; r < w->r; r++)
+    k->scale(w->x + r * w->c * es, w->turned ? u + r * es : u + r * w->c * es,
+             w->turned ? w->r : 1, w->c, s);
+}
+
+static void polynomial_task(void *ctx, int64_t i, int worker) {
+  const ns_job *j = ctx;
+  const ml_kernels *k = ml_k(j->dtype);
+  const ns *w = &j->w[i];
+  (void)worker;
+  k->scale(w->b, w->b, 1, w->r * w->r, NS_C); /* b held A^2 */
+  k->axpy(w->b, w->a, 1, w->r * w->r, NS_B);
+  k->scale(w->y, w->x, 1, w->r * w->c, NS_A);
+}
+
+static void finish_task(void *ctx, int64_t i, int worker) {
+  const ns_job *j = ctx;
+  const ml_kernels *k = ml_k(j->dtype);
+  const ns *w = &j->w[i];
+  int64_t es = es_of(j->dtype);
+  char *u = j->in[i].u;
+  (void)worker;
+  for (int64_t r = 0; r < w->r; r++)
+    k->copy(w->turned ? u + r * es : u + r * w->c * es, w->turned ? w->r : 1,
+            w->x + r * w->c * es, 1, w->c);
+}
+
+/* which of the three products of an iteration */
+enum { GRAM, SQUARE, APPLY };
+static int products(int dtype, ns *w, int count, ml_gemm *g, int which) {
+  for (int i = 0; i < count; i++) {
+    ns *m = &w[i];
+    if (which == GRAM) /* A = X X^T */
+      g[i] = (ml_gemm){.m = m->r, .n = m->r, .k = m->c, .a = m->x, .ars = m->c, .acs = 1,
+                       .b = m->x, .brs = 1, .bcs = m->c, .c = m->a, .ldc = m->r};
+    else if (which == SQUARE) /* B = A A */
+      g[i] = (ml_gemm){.m = m->r, .n = m->r, .k = m->r, .a = m->a, .ars = m->r, .acs = 1,
+                       .b = m->a, .brs = m->r, .bcs = 1, .c = m->b, .ldc = m->r};
+    else /* Y = aX + B X */
+      g[i] = (ml_gemm){.m = m->r, .n = m->c, .k = m->r, .a = m->b, .ars = m->r, .acs = 1,
+                       .b = m->x, .brs = m->c, .bcs = 1, .c = m->y, .ldc = m->c,
+                       .residual = m->y, .ldr = m->c};
+  }
+  return ml_gemm_run(dtype, g, count);
+}
+
+static int64_t room(const ml_matrix *x) {
+  int64_t r = x->rows < x->cols ? x->rows : x->cols;
+  return 2 * x->rows * x->cols + 2 * r * r;
+}
+
+static void carve(ns *w, const ml_matrix *x, char *p, int64_t es) {
+  w->turned = x->rows > x->cols;
+  w->r = w->turned ? x->cols : x->rows;
+  w->c = w->turned ? x->rows : x->cols;
+  w->x = p;
+  w->y = w->x + w->r * w->c * es;
+  w->a = w->y + w->r * w->c * es;
+  w->b = w->a + w->r * w->r * es;
+}
+
+int ml_orthogonalize(int dtype, const ml_matrix *x, int count, int iterations) {
+  int64_t es = es_of(dtype), total = 0;
+  for (int i = 0; i < count; i++) total += room(&x[i]);
+  ns *w = ml_alloc(sizeof *w * (size_t)count);
+  ml_gemm *g = ml_alloc(sizeof *g * (size_t)count);
+  char *buf = ml_alloc((size_t)(total * es));
+  int st = w && g && buf ? ML_OK : ML_ENOMEM;
+  if (st != ML_OK) goto done;
+  char *p = buf;
+  for (int i = 0; i < count; p += room(&x[i]) * es, i++) carve(&w[i], &x[i], p, es);
+  ns_job job = {dtype, x, w};
+  ml_parallel(count, start_task, &job);
+  for (int it = 0; it < iterations && st == ML_OK; it++) {
+    st = products(dtype, w, count, g, GRAM);
+    if (st == ML_OK) st = products(dtype, w, count, g, SQUARE);
+    if (st != ML_OK) break;
+    ml_parallel(count, polynomial_task, &job);
+    st = products(dtype, w, count, g, APPLY);
+    for (int i = 0; i < count; i++) {
+      char *t = w[i].x;
+      w[i].x = w[i].y, w[i].y = t;
+    }
+  }
+  if (st == ML_OK) ml_parallel(count, finish_task, &job);
+done:
+  ml_free(w), ml_free(g), ml_free(buf);
+  return st;
+}

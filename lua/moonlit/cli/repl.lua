@@ -1,0 +1,54 @@
+--- moonlit repl: Lua with `ml` at hand. A line that is an expression shows its value, `_` is the
+--- last one; an unfinished statement goes on on the next line.
+local repl = { summary = "Lua with ml at hand" }
+
+-- line editing where the readline rock is installed
+local function reader()
+  local ok, readline = pcall(require, "readline")
+  if ok and readline.readline then return readline.readline end
+  return function(prompt)
+    io.write(prompt)
+    io.flush()
+    return io.read("l")
+  end
+end
+
+-- the chunk of a text, or nil, message, and whether more lines could complete it
+local function compile(text, env)
+  local chunk = load("return " .. text, "=repl", "t", env)
+  if chunk then return chunk end
+  local err
+  chunk, err = load(text, "=repl", "t", env)
+  return chunk, err, not chunk and err:find("<eof>", 1, true) ~= nil
+end
+
+local function show(env, ok, ...)
+  if not ok then
+    io.stderr:write(tostring((...)), "\n")
+  elseif select("#", ...) > 0 then
+    env._ = ...
+    print(...)
+  end
+end
+
+--- @param _ string[]     arguments: none
+--- @param read? fun(prompt: string): string|nil  where lines come from
+function repl.run(_, read)
+  local env = setmetatable({ ml = require "moonlit" }, { __index = _G })
+  read = read or reader()
+  local text = ""
+  while true do
+    local line = read(text == "" and "> " or ">> ")
+    if not line then break end
+    text = text == "" and line or text .. "\n" .. line
+    local chunk, err, unfinished = compile(text, env)
+    if chunk then
+      show(env, xpcall(chunk, tostring))
+    elseif not unfinished then
+      io.stderr:write(err, "\n")
+    end
+    if not unfinished then text = "" end
+  end
+end
+
+return repl

@@ -1,0 +1,80 @@
+--- The file work of a run's directory: which directory, logs that a resume cuts back, removal.
+local ckpt = require "moonlit.ckpt"
+local core = require "moonlit.core"
+local fail = require "moonlit.run.fail"
+local lfs = require "lfs"
+
+local files = {}
+
+--- A result or the message for whoever sits at the shell.
+function files.must(ok, message)
+  if not ok then fail("run: %s", message) end
+  return ok
+end
+local must = files.must
+
+function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
+
+function files.mkdir(path) return must(core.sys.mkdir(path)) end
+
+--- Entries of a directory in alphabetical order; none if it is not there.
+function files.entries(dir)
+  local list = {}
+  if lfs.attributes(dir, "mode") ~= "directory" then return list end
+  for name in lfs.dir(dir) do
+    if name ~= "." and name ~= ".." then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+--- Remove a file, or a directory and what is in it. A link is removed, never followed.
+function files.remove(path)
+  if lfs.symlinkattributes(path, "mode") == "directory" then
+    for _, name in ipairs(files.entries(path)) do files.remove(path .. "/" .. name) end
+    lfs.rmdir(path)
+  else
+    os.remove(path)
+  end
+end
+
+function files.read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+--- Cut a log back to its first `bytes` bytes.
+function files.truncate(path, bytes)
+  local text = files.read(path)
+  if text and #text > bytes then must(ckpt.write(path, text:sub(1, bytes))) end
+end
+
+local function holds_run(dir) return files.exists(dir .. "/run.json") end
+
+local function numbered(path, n) return n == 1 and path or ("%s-%d"):format(path, n) end
+
+--- The directory of a run: `out` if given, which must not hold a run unless it is resumed; else
+--- `path`, or path-2, path-3 ... where that is taken (the last one taken, to resume).
+function files.choose(path, out, resume)
+  if out then
+    if holds_run(out) and not resume then
+      fail("run: %s holds a run; add --resume to go on with it, or choose another --out", out)
+    end
+    return out
+  end
+  local n = 1
+  while holds_run(numbered(path, n)) do n = n + 1 end
+  return numbered(path, resume and math.max(1, n - 1) or n)
+end
+
+--- Hold the directory for this process; nobody else may write there until it ends.
+function files.lock(dir)
+  local file = must(io.open(dir .. "/lock", "w"))
+  if not lfs.lock(file, "w") then fail("run: another process is writing in %s", dir) end
+  return file
+end
+
+return files

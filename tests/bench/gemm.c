@@ -1,0 +1,247 @@
+/* gemm.c -- speed of matrix products at transformer shapes, beside OpenBLAS and this machine's
+** FMA peak. Usage: gemm [threads] [quick]
+** A linear layer y (T, O) = x (T, C) W (O, C)^T has three products: forward (NT), the input's
+** gradient (NN) and the weight's (TN, accumulating). Ours and OpenBLAS take turns, the best of
+** several turns counts: other people's load on the machine then hits both alike. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "kernels/gemm.h"
+
+enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
+typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha,
+                      const float *a, int lda, const float *b, int ldb, float beta, float *c,
+                      int ldc);
+static sgemm_fn *sgemm;
+static int threads = 1;
+static bool quick;
+
+/* ---- the FMA peak of the ISA in use: independent register FMAs and nothing else ---- */
+#define TWELVE(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+#if defined(__x86_64__)
+#define FMA512(n) "vfmadd231ps %%zmm15, %%zmm15, %%zmm" #n "\n\t"
+#define FMA256(n) "vfmadd231ps %%ymm15, %%ymm15, %%ymm" #n "\n\t"
+#define LOOP(F, count)                                                                       \
+  __asm__ volatile("1:\n\t" TWELVE(F) TWELVE(F) TWELVE(F) TWELVE(F) "dec %0\n\tjnz 1b\n\t"   \
+                   : "+r"(count) : : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",   \
+                   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm15")
+#elif defined(__aarch64__)
+#define FMA128(n) "fmla v" #n ".4s, v15.4s, v15.4s\n\t"
+#define LOOP(F, count)                                                                       \
+  __asm__ volatile("1:\n\t" TWELVE(F) TWELVE(F) TWELVE(F) TWELVE(F) "subs %0, %0, #1\n\t"    \
+                   "b.ne 1b\n\t"                                                             \
+                   : "+r"(count) : : "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7",   \
+                   "v8", "v9", "v10", "v11", "v15")
+#endif
+
+/* a few milliseconds of FMAs; returns its operations, 0 where there is no such loop */
+static double fma_burst(void) {
+  int64_t turns = 300000, lanes = 0;
+#if defined(__x86_64__)
+  if (ml_isa() == ML_ISA_AVX512) lanes = 16;
+  if (ml_isa() == ML_ISA_AVX2) lanes = 8;
+  double done = 2.0 * 48 * (double)(turns * lanes);
+  if (lanes == 16) LOOP(FMA512, turns);
+  if (lanes == 8) LOOP(FMA256, turns);
+  __asm__ volatile("vzeroupper" ::: "memory");
+#elif defined(__aarch64__)
+  lanes = 4;
+  double done = 2.0 * 48 * (double)(turns * lanes);
+  LOOP(FMA128, turns);
+#else
+  double done = (double)(turns * lanes);
+#endif
+  return done;
+}
+
+static void peak_task(void *ctx, int64_t task, int worker) {
+  double *done = ctx;
+  (void)worker;
+  done[task] = fma_burst();
+}
+
+static double peak(void) {
+  double best = 0, done[ML_MAX_THREADS];
+  for (int r = 0; r < 12; r++) {
+    double t = ml_clock(), sum = 0;
+    ml_parallel(threads, peak_task, done);
+    t = ml_clock() - t;
+    for (int i = 0; i < threads; i++) sum += done[i];
+    if (sum / t * 1e-9 > best) best = sum / t * 1e-9;
+  }
+  return best;
+}
+
+/* ---- one product, ours or theirs ---- */
+enum { FORWARD, DGRAD, WGRAD };
+static const char *const what_name[] = {"forward", "dgrad", "wgrad"};
+typedef struct { int what; int64_t T, C, O; } shape;
+static float *A, *B, *C1, *C2;
+
+static ml_gemm ours_of(const shape *s) {
+  switch (s->what) {
+  case FORWARD: return (ml_gemm){s->T, s->O, s->C, A, s->C, 1, B, 1, s->C, .c = C1, .ldc = s->O};
+  case DGRAD: return (ml_gemm){s->T, s->C, s->O, A, s->O, 1, B, s->C, 1, .c = C1, .ldc = s->C};
+  default: return (ml_gemm){s->O, s->C, s->T, A, 1, s->O, B, s->C, 1, .c = C1, .ldc = s->C,
+                            .accumulate = true};
+  }
+}
+
+static void ours(const shape *s) {
+  ml_gemm g = ours_of(s);
+  if (ml_gemm_run(ML_F32, &g, 1) != ML_OK) {
+    fprintf(stderr, "gemm: %s\n", ml_errmsg());
+    exit(1);
+  }
+}
+
+static void theirs(const shape *s) {
+  int T = (int)s->T, C = (int)s->C, O = (int)s->O;
+  if (s->what == FORWARD)
+    sgemm(ROW_MAJOR, NO_TRANS, TRANS, T, O, C, 1, A, C, B, C, 0, C2, O);
+  else if (s->what == DGRAD)
+    sgemm(ROW_MAJOR, NO_TRANS, NO_TRANS, T, C, O, 1, A, O, B, C, 0, C2, C);
+  else
+    sgemm(ROW_MAJOR, TRANS, NO_TRANS, O, C, T, 1, A, O, B, C, 1, C2, C);
+}
+
+/* best of several calls in a row after one that warms up */
+static double turn(void (*run)(const shape *), const shape *s, double budget) {
+  double best = 1e9;
+  run(s);
+  double end = ml_clock() + budget;
+  for (int i = 0; i < 3 || ml_clock() < end; i++) {
+    double t = ml_clock();
+    run(s);
+    t = ml_clock() - t;
+    if (t < best) best = t;
+  }
+  return best;
+}
+
+typedef struct { double ours, theirs; } seconds;
+
+static seconds measure(const shape *s) {
+  seconds best = {1e9, 1e9};
+  for (int r = 0; r < (quick ? 2 : 5); r++) {
+    double t = turn(ours, s, 0.02);
+    if (t < best.ours) best.ours = t;
+    if (!sgemm) continue;
+    t = turn(theirs, s, 0.02);
+    if (t < best.theirs) best.theirs = t;
+    usleep(40000); /* its threads spin on for a while after a call */
+  }
+  return best;
+}
+
+/* ---- tables ---- */
+typedef struct { double flop, ours, theirs, worst; char name[64]; } total;
+
+static void row(const shape *s, double top, total *sum) {
+  seconds t = measure(s);
+  double flop = 2.0 * (double)s->T * (double)s->C * (double)s->O;
+  double share = top > 0 ? flop / t.ours * 1e-9 / top : 0;
+  printf("%6lld %5lld %5lld %-8s %8.1f", (long long)s->T, (long long)s->C, (long long)s->O,
+         what_name[s->what], flop / t.ours * 1e-9);
+  if (sgemm) printf(" %9.1f %6.2f", flop / t.theirs * 1e-9, t.theirs / t.ours);
+  printf(" %5.1f%%\n", 100 * share);
+  sum->flop += flop, sum->ours += t.ours, sum->theirs += t.theirs;
+  if (sum->worst == 0 || share < sum->worst) sum->worst = share;
+}
+
+static void table(const char *title, const int64_t *Ts, int nT, const int64_t *ds, int nd,
+                  double top, total *sum) {
+  static const int in[] = {1, 1, 1, 4}, out[] = {3, 1, 4, 1};
+  printf("\n%s\n%6s %5s %5s %-8s %8s %9s %6s %6s\n", title, "T", "C", "O", "product", "ours",
+         sgemm ? "OpenBLAS" : "", sgemm ? "ratio" : "", "peak");
+  for (int t = 0; t < nT; t++)
+    for (int d = 0; d < nd; d++)
+      for (int l = 0; l < 4; l++)
+        for (int w = FORWARD; w <= WGRAD; w++)
+          row(&(shape){w, Ts[t], in[l] * ds[d], out[l] * ds[d]}, top, sum);
+}
+
+static void summary(const char *name, const total *s, double top) {
+  printf("%s: %.1f GFLOP/s", name, s->flop / s->ours * 1e-9);
+  if (top > 0) printf(", %.1f %% of the peak, worst row %.1f %%",
+                      100 * s->flop / s->ours * 1e-9 / top, 100 * s->worst);
+  if (sgemm) printf(", %.3f x OpenBLAS", s->theirs / s->ours);
+  printf("\n");
+}
+
+/* ---- decoding: M tokens by a prepacked weight ---- */
+static void decode(int64_t M, int64_t C, int64_t O) {
+  void *packed = ml_alloc(ml_gemm_packed_bytes(ML_F32, C, O));
+  if (!packed || ml_gemm_pack(ML_F32, packed, B, 1, C, C, O) != ML_OK) exit(1);
+  ml_gemm g = {M, O, C, A, C, 1, .packed = packed, .c = C1, .ldc = O};
+  double best = 1e9;
+  for (int i = 0; i < 2000; i++) {
+    double t = ml_clock();
+    ml_gemm_run(ML_F32, &g, 1);
+    t = ml_clock() - t;
+    if (t < best) best = t;
+  }
+  printf("%6lld %5lld %5lld %8.2f us %8.1f GFLOP/s %8.1f GB/s of weights\n", (long long)M,
+         (long long)C, (long long)O, best * 1e6, 2e-9 * (double)(M * C * O) / best,
+         4e-9 * (double)(C * O) / best);
+  ml_free(packed);
+}
+
+static float *filled(int64_t n) {
+  float *p = ml_alloc((size_t)n * sizeof *p);
+  if (!p) exit(1);
+  uint32_t x = 1;
+  for (int64_t i = 0; i < n; i++) {
+    x = x * 1664525u + 1013904223u;
+    p[i] = (float)(x >> 8) * 0x1p-24f - 0.5f;
+  }
+  return p;
+}
+
+static void open_blas(void) {
+  /* these two choose a kernel of another processor; OpenBLAS reads them when it is loaded */
+  unsetenv("OPENBLAS_CORETYPE");
+  unsetenv("OPENBLAS_L2_SIZE");
+  void *lib = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+  if (!lib) {
+    printf("OpenBLAS is not installed (libopenblas.so.0): ours alone\n");
+    return;
+  }
+  *(void **)&sgemm = dlsym(lib, "cblas_sgemm");
+  void (*set_threads)(int);
+  char *(*corename)(void);
+  *(void **)&set_threads = dlsym(lib, "openblas_set_num_threads");
+  *(void **)&corename = dlsym(lib, "openblas_get_corename");
+  if (set_threads) set_threads(threads);
+  printf("OpenBLAS core: %s\n", corename ? corename() : "?");
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) threads = atoi(argv[1]);
+  quick = argc > 2 && !strcmp(argv[2], "quick");
+  if (threads < 1 || threads > ML_MAX_THREADS || ml_set_threads(threads) != ML_OK) {
+    fprintf(stderr, "usage: gemm [threads] [quick]\n");
+    return 1;
+  }
+  open_blas();
+  int64_t most = 8192 * 3072;
+  A = filled(most), B = filled(most), C1 = filled(most), C2 = filled(most);
+  double top = peak();
+  printf("%s, %d threads, FMA peak %.1f GFLOP/s\n", ml_isa_name(ml_isa()), threads, top);
+  total core = {0}, small = {0};
+  table("transformer shapes, GFLOP/s", (int64_t[]){2048, 8192}, quick ? 1 : 2,
+        (int64_t[]){128, 384, 768}, 3, top, &core);
+  table("a small model's, GFLOP/s", (int64_t[]){768}, 1, (int64_t[]){128}, 1, top, &small);
+  printf("\ndecoding with packed weights\n%6s %5s %5s\n", "M", "C", "O");
+  for (int64_t M = 1; M <= 16; M *= 2) decode(M, 128, 512), decode(M, 768, 768);
+  double after = peak();
+  printf("\nFMA peak before %.1f, after %.1f GFLOP/s\n", top, after);
+  summary("small model", &small, top > after ? top : after);
+  summary("transformer shapes", &core, top > after ? top : after);
+  return 0;
+}

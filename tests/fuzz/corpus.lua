@@ -1,0 +1,77 @@
+-- corpus.lua -- writes tests/fuzz/corpus/<format>/: small inputs, right ones and one mistake each.
+-- Run from the top of the checkout; the files are committed, and replayed by `make test`.
+local function write(format, name, bytes)
+  os.execute("mkdir -p tests/fuzz/corpus/" .. format)
+  local file = assert(io.open(("tests/fuzz/corpus/%s/%s"):format(format, name), "wb"))
+  file:write(bytes)
+  file:close()
+end
+
+local function safetensors(name, header, data, length)
+  write("safetensors", name, string.pack("<I8", length or #header) .. header .. (data or ""))
+end
+
+local one = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+local eight = ("\0"):rep(8)
+safetensors("empty", "{}")
+safetensors("one", one, eight)
+safetensors("padded", one .. "   ", eight)
+safetensors("metadata", '{"__metadata__":{"format":"pt"},' .. one:sub(2), eight)
+safetensors("scalar", '{"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}', eight)
+safetensors("zero_sized", '{"z":{"dtype":"F32","shape":[0,3],"data_offsets":[0,0]},' .. one:sub(2),
+            eight)
+safetensors("two", '{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]},'
+            .. '"b":{"dtype":"BOOL","shape":[4],"data_offsets":[4,8]}}', eight)
+safetensors("hole", '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},'
+            .. '"b":{"dtype":"U8","shape":[2],"data_offsets":[6,8]}}', eight)
+safetensors("overlap", '{"a":{"dtype":"U8","shape":[6],"data_offsets":[0,6]},'
+            .. '"b":{"dtype":"U8","shape":[6],"data_offsets":[2,8]}}', eight)
+safetensors("twice", '{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},'
+            .. '"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}', eight)
+safetensors("trailing", one, eight .. "more")
+safetensors("cut", one, "\0\0\0")
+safetensors("overflow", '{"a":{"dtype":"F32","shape":[4294967296,4294967296],'
+            .. '"data_offsets":[0,8]}}', eight)
+safetensors("negative", '{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}', eight)
+safetensors("big_offset", '{"a":{"dtype":"F32","shape":[2],'
+            .. '"data_offsets":[9223372036854775800,9223372036854775807]}}', eight)
+safetensors("foreign", '{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}', eight)
+safetensors("huge_header", one, eight, 1 << 62)
+safetensors("no_object", "[1,2]", eight)
+safetensors("many_dims", '{"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,8],"data_offsets":[0,8]}}',
+            eight)
+write("safetensors", "short", "\1\0\0")
+
+local function npy(name, dict, data, version)
+  version = version or 1
+  local length = version == 1 and string.pack("<I2", #dict) or string.pack("<I4", #dict)
+  write("npy", name, "\x93NUMPY" .. string.char(version, 0) .. length .. dict .. (data or ""))
+end
+
+npy("one", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }     \n", eight)
+npy("version2", "{'descr': '<f8', 'fortran_order': False, 'shape': (), }\n", eight, 2)
+npy("fortran", "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 4), }\n", "abcdefgh")
+npy("bool", "{'descr': '|b1', 'fortran_order': False, 'shape': (2, 4)}\n", "\0\1\2\3\0\1\2\3")
+npy("empty", "{'descr': '<i8', 'fortran_order': False, 'shape': (0, 7), }\n", "")
+npy("cut", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", "\0\0\0")
+npy("overflow", "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }\n")
+npy("digits", "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }\n")
+npy("big_endian", "{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }\n", eight)
+npy("record", "{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (2,), }\n", eight)
+npy("missing", "{'descr': '<f4', }\n", eight)
+npy("unclosed", "{'descr': '<f4', 'fortran_order': False, 'shape': (2", eight)
+npy("version9", "{}", "", 9)
+write("npy", "magic", "\x93NUMPX\1\0")
+write("npy", "short", "\x93NU")
+
+for name, text in pairs {
+  object = '{"a": 1, "b": [true, false, null], "c": {"d": "\\u00e9\\n"}}', array = "[]",
+  integers = "[9223372036854775807, -9223372036854775808, 0, -0]",
+  floats = "[1.5, -0.0, 1e300, 5e-324, 0.1]", string = '"\\ud83d\\ude00 \\u0000"',
+  overflow = "[9223372036854775808]", infinite = "[1e999]", twice = '{"a": 1, "a": 2}',
+  deep = ("["):rep(1500) .. ("]"):rep(1500), deepest = ("["):rep(5000), cut = '{"a": [1, 2',
+  surrogate = '"\\ud800"', bytes = '"\xff\xfe"', trailing = "{} {}", number = "42", empty = "",
+  key = '{"": {"\\u0000": 1}}',
+} do
+  write("json", name, text)
+end
