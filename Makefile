@@ -35,7 +35,7 @@ FLAGS_avx512 := -DML_USE_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 FLAGS_neon   := -DML_USE_NEON
 FLAGS_f64    := -DML_USE_F64
 
-PLAIN   := $(addprefix csrc/kernels/,dispatch.c detmath.c cast.c run_gemm.c run_attention.c)
+PLAIN   := $(addprefix csrc/kernels/,dispatch.c detmath.c cast.c integer.c run_gemm.c run_attention.c)
 KERNELS := $(filter-out $(PLAIN),$(wildcard csrc/kernels/*.c))
 CORE    := $(wildcard $(addsuffix /*.c,$(addprefix csrc/,base tensor autograd ops nn optim text data ckpt))) $(wildcard $(PLAIN))
 BIND    := $(wildcard csrc/bind/*.c)

@@ -28,6 +28,7 @@ static int new_node(ml_node **out, const ml_op *op, int nin, ml_tensor *const *i
     else n->in[k].leaf = ml_tensor_ref(in[k]);
   }
   __atomic_fetch_add(&live, 1, __ATOMIC_RELAXED);
+  ml_storage_made += (int64_t)sizeof *n;
   *out = n;
   return ML_OK;
 }

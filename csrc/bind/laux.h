@@ -59,7 +59,8 @@ const char *lml_optfield_string(lua_State *L, int arg, const char *key, const ch
 const char *lml_nearest(const char *name, const char *const *known);
 
 /* ---- random numbers of this state: one counter, (seed, step, next index) on stream 0 ---- */
-typedef struct { uint64_t seed, index; uint32_t step; } ml_rng;
+/* epoch: 0 after every seed or rekey; nn numbers it to see that dropout starts anew */
+typedef struct { uint64_t seed, index; uint32_t step; uint64_t epoch; } ml_rng;
 ml_rng *lml_rng(lua_State *L);
 
 /* before an f64 product: loads the OpenBLAS part once, if it is there. Runs Lua: call it before

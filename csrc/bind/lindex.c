@@ -131,24 +131,18 @@ static void push_method(lua_State *L, const char *name) {
   lua_remove(L, -2);
 }
 
-/* positions start, start + step, ... as an i64 tensor on the stack */
-static void push_positions(lua_State *L, const selector *s) {
-  ml_tensor **box = lml_newtensor(L);
-  lml_check(L, ml_tensor_new(box, ML_I64, 1, &s->len), 0);
-  int64_t *p = ml_data(*box);
-  for (int64_t i = 0; i < s->len; i++) p[i] = s->start + i * s->step + 1;
-}
-
 /* replaces the tensor on the stack top by the op's result */
 static void op_step(lua_State *L, int dim, const selector *s) {
-  push_method(L, s->one ? "select" : s->step > 1 ? "index_select" : "narrow");
+  int n = 3;
+  push_method(L, s->one ? "select" : "narrow");
   lua_insert(L, -2);
   lua_pushinteger(L, dim + 1);
-  if (!s->one && s->step > 1) push_positions(L, s);
-  else lua_pushinteger(L, s->start + 1);
-  int count = !s->one && s->step == 1;
-  if (count) lua_pushinteger(L, s->len);
-  lua_call(L, 3 + count, 1);
+  lua_pushinteger(L, s->len > 0 || s->one ? s->start + 1 : 1); /* an empty one starts anywhere */
+  if (!s->one) {
+    lua_pushinteger(L, s->len), lua_pushinteger(L, s->step);
+    n = 5;
+  }
+  lua_call(L, n, 1);
 }
 
 static int op_view(lua_State *L, const selector *s, int n) {

@@ -161,13 +161,22 @@ static ml_tensor *optional_tensor(lua_State *L, int arg) {
   return lua_isnoneornil(L, arg) ? NULL : lml_checktensor(L, arg);
 }
 
+/* the state's random numbers, and a number for "since the last seed or rekey" */
+static const ml_rng *current_rng(lua_State *L) {
+  static _Atomic uint64_t epochs;
+  ml_rng *rng = lml_rng(L);
+  if (rng->epoch == 0) rng->epoch = ++epochs;
+  return rng;
+}
+
 /* forward(model, ids, doc, mask, targets, fused) */
 static int nn_forward(lua_State *L) {
   ml_model *m = lml_checkbox(L, 1, MODEL);
-  const ml_rng *rng = lml_rng(L);
+  const ml_rng *rng = current_rng(L);
   ml_batch b = {.ids = lml_checktensor(L, 2), .doc = optional_tensor(L, 3),
                 .mask = optional_tensor(L, 4), .targets = lua_toboolean(L, 5),
-                .fused = lua_toboolean(L, 6), .seed = rng->seed, .step = rng->step};
+                .fused = lua_toboolean(L, 6), .seed = rng->seed, .step = rng->step,
+                .epoch = rng->epoch};
   make_room(L);
   void **box = lml_newbox(L, FORWARD);
   ml_plan *p = NULL;
@@ -286,6 +295,11 @@ static int forward_next(lua_State *L) {
   return result(L, ml_head_next(lml_newtensor(L), p, x), 1);
 }
 
+static int forward_positions(lua_State *L) {
+  ml_plan *p = lml_checkbox(L, 1, FORWARD);
+  return lml_check(L, ml_plan_positions(lml_newtensor(L), p), 1);
+}
+
 /* ---- cache: slots count from 1 ---- */
 
 /* cache(model, slots, capacity) */
@@ -347,7 +361,7 @@ static const luaL_Reg model_methods[] = {{"parameters", model_parameters}, {NULL
 static const luaL_Reg forward_methods[] = {
   {"embed", forward_embed}, {"blocks", forward_blocks}, {"logprobs", forward_logprobs},
   {"loss", forward_loss}, {"hidden", forward_hidden}, {"logits", forward_logits},
-  {"next", forward_next}, {NULL, NULL}};
+  {"next", forward_next}, {"positions", forward_positions}, {NULL, NULL}};
 static const luaL_Reg cache_methods[] = {
   {"length", cache_length}, {"truncate", cache_truncate}, {"copy", cache_copy},
   {"slots", cache_slots}, {"capacity", cache_capacity}, {NULL, NULL}};

@@ -96,7 +96,8 @@ typedef struct {
   ml_sizes sizes;
   ml_tensor_list lists[2];
   int nlists, last_dim;
-  ml_tensor *first; /* decides dtypes and dimensions */
+  ml_tensor *first;   /* dimensions and positions are read against it */
+  ml_tensor *partner; /* numbers take its dtype: the first tensor where a number may stand */
 } call;
 
 static const char *const wanted[128] = {
@@ -209,7 +210,9 @@ static void read_tensors(call *k) {
     else if (type == 's' && (absent || lua_type(k->L, k->idx[t]) != LUA_TNUMBER))
       k->arg[t].t = need_tensor(k, t);
     if (strchr("xXs", type) && k->first == NULL) k->first = k->arg[t].t;
+    if (type == 's' && k->partner == NULL) k->partner = k->arg[t].t;
   }
+  if (k->partner == NULL) k->partner = k->first;
 }
 
 static int64_t read_dim(call *k, int t, int ends) {
@@ -264,6 +267,10 @@ static void read_default(call *k, int t) {
   if (!tok->has_default) bad(k, t);
   switch (tok->type) {
     case 'D': k->arg[t].i = ML_NO_DIM; break;
+    case 'd': /* in C's terms; the last dimension is counted from the end */
+      k->arg[t].i = (int64_t)tok->number;
+      if (k->arg[t].i < 0 && k->first != NULL) k->arg[t].i += k->first->ndim;
+      break;
     case 'n': k->arg[t].n = tok->number; break;
     case 'b': k->arg[t].b = tok->number != 0; break;
     case 'm': k->arg[t].s = tok->text; break;
@@ -298,7 +305,7 @@ static void read_value(call *k, int t) {
 /* a number beside a tensor takes its dtype; a float beside integers makes f32 */
 static int make_number(call *k, int t) {
   lua_State *L = k->L;
-  int i = k->idx[t], dtype = k->first->dtype;
+  int i = k->idx[t], dtype = k->partner->dtype;
   if (lua_isinteger(L, i)) {
     if (dtype == ML_BOOL) dtype = ML_I64;
     return ml_tensor_scalar_i64(&k->arg[t].t, dtype, lua_tointeger(L, i));
@@ -328,7 +335,7 @@ static void prepare(call *k, lua_State *L, const compiled *c, int narg, int nbox
   memset(k->idx, 0, sizeof k->idx);
   k->L = L, k->c = c;
   k->extra = k->nlists = k->last_dim = 0;
-  k->first = NULL;
+  k->first = k->partner = NULL;
   if (c->count > 4) luaL_checkstack(L, 2 * TOKENS + RESULTS + 8, c->op->name);
   if (c->product && lml_totensor(L, 1)) lml_want_blas(L, lml_totensor(L, 1)->dtype);
   narg = place_options(k, narg);

@@ -267,7 +267,7 @@ void lml_open_tensor(lua_State *L) {
   lua_pushcfunction(L, is_tensor), lua_setfield(L, -2, "is_tensor");
   lml_pushmethods(L);
   luaL_setfuncs(L, methods, 0);
-  lua_pop(L, 1);
+  lua_setfield(L, -2, "methods"); /* where Lua adds what is nicer said in Lua */
   luaL_getmetatable(L, ML_TENSOR);
   lua_pushcfunction(L, tensor_tostring), lua_setfield(L, -2, "__tostring");
   lua_pushcfunction(L, tensor_len), lua_setfield(L, -2, "__len");

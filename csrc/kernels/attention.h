@@ -10,13 +10,13 @@
 ** j with j <= past + i and, when window > 0, j > past + i - window (HF's sliding_window).
 ** Key blocks of ML_DET_KEYS are counted from k_row, so training (past = 0), prefill and decode
 ** with a cache give a query the same bits. */
-typedef struct {
+typedef struct ml_segment {
   int64_t q_row, k_row, len, past;
 } ml_segment;
 
 /* Element (row r, head h, d) of q is q[r*ldq + h*hsq + d], the others alike; lse (row r, head h)
 ** is lse[r*heads + h], natural log of the sum of exp(scale * q.k). */
-typedef struct {
+typedef struct ml_attention {
   int64_t heads, kv_heads, dim, window;
   double scale;
   const void *q, *k, *v;

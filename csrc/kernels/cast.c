@@ -19,12 +19,17 @@ static uint16_t to_bf16(float f) {
   return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
+/* its fields moved to a float's places are the value times 2^-112, subnormals included */
 static float from_f16(uint16_t h) {
-  uint32_t e = h >> 10 & 31, m = h & 1023;
-  float f = e == 0 ? ldexpf((float)m, -24)
-            : e < 31 ? ldexpf((float)(m | 1024), (int)e - 25)
-            : m ? NAN : INFINITY;
-  return h & 0x8000 ? -f : f;
+  uint32_t u = (uint32_t)(h & 0x7fff) << 13;
+  float f;
+  memcpy(&f, &u, 4);
+  f *= 0x1p112f;
+  memcpy(&u, &f, 4);
+  u |= (h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0; /* infinity and NaN */
+  u |= (uint32_t)(h & 0x8000) << 16;
+  memcpy(&f, &u, 4);
+  return f;
 }
 
 /* rounding to a multiple of the target's spacing is exact in double */
@@ -108,11 +113,32 @@ static void store_int(void *y, int dt, int64_t i, int64_t v) {
   }
 }
 
+#define EACH(ytype, xtype, expr)                                    \
+  for (int64_t i = 0; i < n; i++) {                                 \
+    xtype v = ((const xtype *)x)[i * sx];                           \
+    ((ytype *)y)[i * sy] = (expr);                                  \
+  }                                                                 \
+  return true
+
+/* checkpoints and strided views: a loop of their own, since the general one asks per element */
+static bool common_cast(void *y, int ydt, int64_t sy, const void *x, int xdt, int64_t sx,
+                        int64_t n) {
+  switch (ydt * ML_DTYPES + xdt) {
+  case ML_F32 * ML_DTYPES + ML_F32: EACH(float, float, v);
+  case ML_F32 * ML_DTYPES + ML_F64: EACH(float, double, (float)v);
+  case ML_F64 * ML_DTYPES + ML_F32: EACH(double, float, (double)v);
+  case ML_F32 * ML_DTYPES + ML_BF16: EACH(float, uint16_t, from_bf16(v));
+  case ML_BF16 * ML_DTYPES + ML_F32: EACH(uint16_t, float, to_bf16(v));
+  case ML_F32 * ML_DTYPES + ML_F16: EACH(float, uint16_t, from_f16(v));
+  default: return false;
+  }
+}
+
 void ml_cast(void *y, int ydt, int64_t sy, const void *x, int xdt, int64_t sx, int64_t n) {
   if (ydt == xdt && sy == 1 && sx == 1) {
     memmove(y, x, (size_t)(n * ml_dtype_size(ydt)));
-  } else if (ydt == ML_F32 && xdt == ML_F32) { /* the common strided copy */
-    for (int64_t i = 0; i < n; i++) ((float *)y)[i * sy] = ((const float *)x)[i * sx];
+  } else if (common_cast(y, ydt, sy, x, xdt, sx, n)) {
+    return;
   } else if (is_integer(xdt)) {
     for (int64_t i = 0; i < n; i++) store_int(y, ydt, i * sy, load_int(x, xdt, i * sx));
   } else {

@@ -94,12 +94,15 @@ static double cos_small(double r, double t) {
   return h.hi + (h.lo + z * z * p - r * t);
 }
 
-/* three parts of pi/2, 33 bits each: n * part is exact for |n| < 2^20, near enough beyond */
+/* pi/2 in three doubles; their products with n as exact pairs, so that nothing is lost near a
+** zero of sine however large n is */
 static double quarter_sin(double x, int shift) {
   if (!isfinite(x)) return NAN;
   double n = rint(x / 1.57079632679489662);
-  pair a = sum(x - n * 1.57079632673412561417e+00, -(n * 6.07710050630396597660e-11));
-  pair b = sum(a.hi, a.lo - n * 2.02226624879595063154e-21);
+  pair p = product(n, 1.57079632679489655800e+00), q1 = product(n, 6.12323399573676603587e-17);
+  pair r = sum(x - p.hi, -p.lo); /* x - p.hi is exact: they are close */
+  pair a = sum(r.hi, -q1.hi);
+  pair b = sum(a.hi, a.lo + (r.lo - q1.lo - n * -1.49738490485919e-33));
   int q = (int)((int64_t)n + shift) & 3;
   double y = q & 1 ? cos_small(b.hi, b.lo) : sin_small(b.hi, b.lo);
   return q & 2 ? -y : y;

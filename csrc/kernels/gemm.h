@@ -9,7 +9,8 @@
 /* Strides in elements: A(i, p) = a[i*ars + p*acs], B(p, j) = b[p*brs + j*bcs], C(i, j) =
 ** c[i*ldc + j]. One stride of A and one of B are 1 in every fast case (NN, NT, TN); others work.
 ** result = (accumulate ? C : +0) + block sums, then + bias[j], then + residual(i, j).
-** residual may be c itself only when accumulate is false. k = 0 gives +0 (+ bias ...). */
+** Without accumulate the first block's sum is stored as it is. k = 0 is one block whose sum is +0.
+** residual may be c itself only when accumulate is false. Nothing else may overlap c. */
 typedef struct {
   int64_t m, n, k;
   const void *a;
@@ -35,7 +36,10 @@ int ml_gemm_pack(int dtype, void *packed, const void *b, int64_t brs, int64_t bc
                  int64_t n);
 
 /* f64 products go here once the OpenBLAS part is loaded (and f32 ones under ml.engine
-** "openblas"); NULL = our own kernels. Called from one task, single-threaded, for one product. */
+** "openblas"); NULL = our own kernels. Called from one task, single-threaded, for up to 256 rows
+** of one product: C = (accumulate ? C : 0) + A B and no more, bias and residual are NULL, the
+** driver adds them around it. Strides are a BLAS's: one of A's (and B's) is 1, the other at least
+** the length of the contiguous side; m, n, k > 0. Packed and oddly strided products do not come. */
 typedef void ml_gemm_engine(int dtype, const ml_gemm *g);
 extern ml_gemm_engine *ml_gemm_engine_f64, *ml_gemm_engine_f32;
 

@@ -28,6 +28,9 @@ typedef struct {
   double top_p, min_p; /* 1 and 0: all; in this order, as Hugging Face's warpers */
 } ml_sampling;
 
+struct ml_attention; /* attention.h's */
+struct ml_segment;
+
 /* The table. `real *` of kernels.def appears as `void *`: the f32 tables and the f64 table have
 ** one type, so ops are written once. A pointer's dtype is the table's. */
 #define real void

@@ -91,7 +91,7 @@ SIMD vf v_tanh(vf x) {
   vf small = v_fma(v_mul(x, z), p, x);
   vf e = v_exp(v_add(t, t));
   vf large = v_sub(v_set(1), v_div(v_set(2), v_add(e, v_set(1))));
-  return v_select(v_lt(t, v_set(0.625f)), small, v_copysign(large, x));
+  return v_copysign(v_select(v_lt(t, v_set(0.625f)), small, large), x); /* -0 too */
 }
 
 /* by exp(-|x|) on both sides: never inf / inf */
@@ -114,25 +114,30 @@ SIMD vf v_erf(vf x) {
   return v_select(v_lt(t, v_set(0.93f)), small, v_copysign(large, x));
 }
 
-/* sin of x + shift quarter turns. pi/2 in three parts: good to 2 ulp for |x| <= 1e5; bounded
-** beyond, where a float's spacing is no longer small against a turn */
+/* sin of x + shift quarter turns. pi/2 in three floats, each rounded down: with FMA the first
+** difference is exact, near a zero of sine nothing is lost (2 ulp for |x| <= 1e5) and -0 stays -0.
+** Bounded beyond, where a float's spacing is no longer small against a turn; turns are kept
+** inside an int32, past which ISAs convert differently. */
 SIMD vf v_quarter_sin(vf x, int shift) {
-  vi n = v_toint(v_mul(x, v_set(6.3661977237e-1f)));
+  vf turns = v_mul(x, v_set(6.3661977237e-1f));
+  vi n = v_toint(v_max(v_set(-0x1p30f), v_min(v_set(0x1p30f), turns)));
   vf f = v_fromint(n);
-  vf r = v_fnma(f, v_set(1.570556640625e+0f), x);
-  r = v_fnma(f, v_set(2.396702766418e-4f), r);
-  r = v_fnma(f, v_set(1.589325471230e-8f), r);
+  vf r = v_fnma(f, v_set(1.570796251297e+00f), x);
+  r = v_fnma(f, v_set(7.549789415862e-08f), r);
+  r = v_fnma(f, v_set(5.390302529958e-15f), r);
   r = v_max(v_set(-1), v_min(v_set(1), r));
   vf z = v_mul(r, r);
   vf s = v_fma(v_mul(r, z), v_poly(z, -1.666666716e-1f, 8.333379403e-3f, -1.985298295e-4f,
                                    2.830803624e-6f), r);
+  s = v_copysign(s, r); /* the same sign already, but for -0 */
   vf c = v_poly(z, 4.166666791e-2f, -1.388898003e-3f, 2.482191849e-5f, -2.886054915e-7f);
   c = v_fma(v_mul(z, z), c, v_fma(z, v_set(-0.5f), v_set(1)));
   vi q = vi_add(n, vi_set(shift));
   vf odd = v_fromint(vi_and(q, vi_set(1)));
   vf y = v_select(v_eq(odd, v_zero()), s, c);
   vi sign = vi_shl(vi_and(q, vi_set(2)), 30); /* the upper half turn is negative */
-  return v_frombits(vi_xor(v_bits(y), sign));
+  y = v_frombits(vi_xor(v_bits(y), sign));
+  return v_select(v_lt(v_abs(x), v_set(INFINITY)), y, v_set(NAN));
 }
 SIMD vf v_sin(vf x) { return v_quarter_sin(x, 0); }
 SIMD vf v_cos(vf x) { return v_quarter_sin(x, 1); }

@@ -28,12 +28,30 @@ static real dot_of(const real *a, const real *b, int64_t n) {
   return v_sum(s);
 }
 
-/* first position of the largest (smallest); a NaN beats everything */
+/* the largest (smallest) value, NaN if there is one; n >= 1. x[0] fills the tail: it cannot win
+** where it would not have won before */
+SIMD real extreme_of(const real *x, int64_t n, bool largest) {
+  vf m = v_set(-INFINITY), nan = v_zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    vf v = v_loadn_or(x + i, n - i, x[0]);
+    nan = v_select(v_eq(v, v), nan, v);
+    m = v_max(largest ? v : v_neg(v), m);
+  }
+  real top = v_hmax(m), sum = v_sum(nan);
+  return sum != sum ? sum : largest ? top : -top;
+}
+
+/* first position of the largest (smallest); a NaN beats everything. Sixteen at a time until one
+** of them is it. */
 static int64_t arg_of(const real *x, int64_t n, bool largest) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < n && x[best] == x[best]; i++)
-    if (x[i] != x[i] || (largest ? x[i] > x[best] : x[i] < x[best])) best = i;
-  return best;
+  real m = largest ? extreme_of(x, n, true) : extreme_of(x, n, false);
+  int64_t i = 0;
+  for (int hit = 0; i + 16 <= n; i += 16) {
+    for (int l = 0; l < 16; l++) hit |= (x[i + l] == m) | (x[i + l] != x[i + l]);
+    if (hit) break;
+  }
+  while (x[i] != m && x[i] == x[i]) i++;
+  return i;
 }
 
 void K(row_sum)(real *y, const real *px, int64_t ldx, int64_t r0, int64_t r1, int64_t C) {

@@ -11,13 +11,13 @@
 
 enum {
   KB = ML_DET_GEMM_K,
-  TILE_ROWS = 168,     /* rows of A packed at a time: 168 x 512 floats are 336 KiB of L2 */
-  OWN_COLS = 384,      /* columns of B a task packs at a time for itself: 768 KiB */
-  PACK_COLS = 256,     /* least width of a packing task */
-  ENGINE_ROWS = 256,   /* rows of C an outside engine gets at a time */
+  TILE_ROWS = 168,         /* rows of A packed at a time: 168 x 512 floats are 336 KiB of L2 */
+  OWN_COLS = 384,          /* columns of B a task packs at a time for itself: 768 KiB */
+  PACK_COLS = 256,         /* least width of a task that packs for all */
+  ENGINE_ROWS = 256,       /* rows of C an outside engine gets at a time */
   SHARED_BYTES = 16 << 20, /* of B packed between two regions, at most */
   NEAR_BYTES = 1 << 20,    /* the same where k is long */
-  SMALL_NS = 8000      /* a product expected to take less stays on one thread */
+  SMALL_NS = 8000          /* a product expected to take less stays on one thread */
 };
 
 ml_gemm_engine *ml_gemm_engine_f64, *ml_gemm_engine_f32;
@@ -182,7 +182,7 @@ static void chunk(const plan *p, int64_t *kstep, int64_t *nstep) {
   int64_t room = SHARED_BYTES / p->es, near = NEAR_BYTES / p->es;
   int64_t k = p->g->k, n = round_up(p->g->n, p->nr);
   *kstep = k, *nstep = n;
-  if (k > n && k * n > near) *kstep = most(near / n / KB, 1) * KB;
+  if (k > 2 * most(p->g->m, n) && k * n > near) *kstep = most(near / n / KB, 1) * KB;
   if (*kstep * n > room) *nstep = most(room / *kstep / p->nr, 1) * p->nr;
 }
 

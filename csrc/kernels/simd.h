@@ -36,6 +36,10 @@ SIMD vf v_set(float x) { return _mm512_set1_ps(x); }
 SIMD vf v_zero(void) { return _mm512_setzero_ps(); }
 SIMD vf v_load(const float *p) { return _mm512_loadu_ps(p); }
 SIMD vf v_loadn(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(v_lanes(n), p); }
+/* lanes beyond n become fill: what a max or an exp wants instead of v_loadn's zeros */
+SIMD vf v_loadn_or(const float *p, int64_t n, float fill) {
+  return _mm512_mask_loadu_ps(v_set(fill), v_lanes(n), p);
+}
 SIMD void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 SIMD void v_storen(float *p, vf a, int64_t n) { _mm512_mask_storeu_ps(p, v_lanes(n), a); }
 SIMD vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
@@ -98,10 +102,18 @@ SIMD vf v_set(float x) { return (vf){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 SIMD vf v_zero(void) { return (vf){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 SIMD vf v_load(const float *p) { return (vf){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 SIMD vf v_loadn(const float *p, int64_t n) {
+  if (n >= 16) return v_load(p);
   return (vf){_mm256_maskload_ps(p, v_lanes8(n)), _mm256_maskload_ps(p + 8, v_lanes8(n - 8))};
+}
+SIMD vf v_loadn_or(const float *p, int64_t n, float fill) {
+  if (n >= 16) return v_load(p);
+  vf a = v_loadn(p, n), f = v_set(fill);
+  return (vf){_mm256_blendv_ps(f.l, a.l, _mm256_castsi256_ps(v_lanes8(n))),
+              _mm256_blendv_ps(f.h, a.h, _mm256_castsi256_ps(v_lanes8(n - 8)))};
 }
 SIMD void v_store(float *p, vf a) { _mm256_storeu_ps(p, a.l), _mm256_storeu_ps(p + 8, a.h); }
 SIMD void v_storen(float *p, vf a, int64_t n) {
+  if (n >= 16) { v_store(p, a); return; }
   _mm256_maskstore_ps(p, v_lanes8(n), a.l), _mm256_maskstore_ps(p + 8, v_lanes8(n - 8), a.h);
 }
 SIMD vf v_add(vf a, vf b) { return V2(_mm256_add_ps, a, b); }
@@ -250,9 +262,13 @@ typedef struct { uint8_t v[16]; } vm;
 SIMD vf v_set(real x) { return V16(vf, x); }
 SIMD vf v_zero(void) { return V16(vf, 0); }
 SIMD vf v_load(const real *p) { return V16(vf, p[i]); }
-SIMD vf v_loadn(const real *p, int64_t n) { return V16(vf, i < n ? p[i] : 0); }
+SIMD vf v_loadn(const real *p, int64_t n) {
+  if (n >= 16) return v_load(p);
+  return V16(vf, i < n ? p[i] : 0);
+}
 SIMD void v_store(real *p, vf a) { memcpy(p, a.v, sizeof a.v); }
 SIMD void v_storen(real *p, vf a, int64_t n) {
+  if (n >= 16) { v_store(p, a); return; }
   for (int i = 0; i < 16 && i < n; i++) p[i] = a.v[i];
 }
 SIMD vf v_add(vf a, vf b) { return V16(vf, a.v[i] + b.v[i]); }
@@ -313,13 +329,14 @@ SIMD real v_hmax(vf a) {
     for (int i = 0; i < s; i++) t[i] = t[i] > t[i + s] ? t[i] : t[i + s];
   return t[0];
 }
-/* lanes beyond n become fill: what a max or an exp wants instead of v_loadn's zeros */
+#if !defined(ML_USE_AVX512) && !defined(ML_USE_AVX2) /* no masked loads */
 SIMD vf v_loadn_or(const real *p, int64_t n, real fill) {
   if (n >= 16) return v_load(p);
   real t[16];
   for (int i = 0; i < 16; i++) t[i] = i < n ? p[i] : fill;
   return v_load(t);
 }
+#endif
 /* 16 elements at stride s (in elements): 1 loads, 0 broadcasts, others gather */
 SIMD vf v_loads(const real *p, int64_t s, int64_t n) {
   if (s == 1) return v_loadn(p, n);

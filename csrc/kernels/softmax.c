@@ -80,7 +80,10 @@ static real lse_of(const real *z, int64_t V) {
   for (int64_t b = 0; b < V; b += ML_DET_HEAD_VOCAB) {
     int64_t n = V - b < ML_DET_HEAD_VOCAB ? V - b : ML_DET_HEAD_VOCAB;
     real mb = max_of(z + b, n);
-    if (mb == -INFINITY) continue; /* every id of the block is forbidden */
+    if (mb == -INFINITY) { /* every id of the block is forbidden: adds 0, or NaN if one is NaN */
+      s += exp_sum(NULL, z + b, n, 0);
+      continue;
+    }
     real sb = exp_sum(NULL, z + b, n, mb);
     if (mb > m) s = s * exp_of(m - mb) + sb, m = mb;
     else s = s + sb * exp_of(mb - m);

@@ -217,9 +217,12 @@ int ml_head_logprobs(ml_tensor **out, ml_plan *p, ml_tensor *x, double temperatu
   int st = begin_scores(&h, &lse, p, x, temperature);
   int64_t size[2] = {p->B, p->T}, run = p->N / p->B, es = p->m->es;
   if (st == ML_OK) st = ml_tensor_zeros(&y, p->m->c.dtype, 2, size);
-  for (int64_t b = 0; b < p->B && st == ML_OK; b++)
-    p->m->k->mul((char *)ml_data(y) + (b * p->T + 1) * es, p->logp + b * run * es, 1,
-                 p->valid + b * run * es, 1, run);
+  static const double zero = 0; /* as a float too; -x * 0 + 0 is +0 */
+  for (int64_t b = 0; b < p->B && st == ML_OK; b++) {
+    char *to = (char *)ml_data(y) + (b * p->T + 1) * es;
+    p->m->k->mul(to, p->logp + b * run * es, 1, p->valid + b * run * es, 1, run);
+    p->m->k->add(to, to, 1, &zero, 0, run);
+  }
   if (st == ML_OK) st = record(p, y, x, lse, LOGPROBS, h.inverse, 1);
   if (st == ML_OK) *out = y, y = NULL;
   ml_tensor_free(y), ml_tensor_free(lse);

@@ -45,8 +45,7 @@ struct ml_model {
   int nidle;
   uint64_t packed_version;
   int packed_isa; /* -1: nothing is packed */
-  uint64_t seed;  /* of the last forward with dropout, its step, and rows seen in that step */
-  uint32_t step;
+  uint64_t epoch; /* of the last forward with dropout, and rows seen since it began */
   int64_t rows_seen;
 };
 int ml_model_ready_grads(ml_model *m);

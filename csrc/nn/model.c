@@ -2,6 +2,7 @@
 ** decoding. The gradient arena is made by the first forward that records, so that a model that
 ** only generates never pays for it. */
 #include "nn/inner.h"
+#include "ops/ops.h"
 
 #include <math.h>
 #include <string.h>

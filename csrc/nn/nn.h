@@ -80,6 +80,7 @@ typedef struct {
   bool fused;      /* false: the blocks run elsewhere (the Lua twin), keep no room for them */
   uint64_t seed;   /* of dropout, with the step */
   uint32_t step;
+  uint64_t epoch;  /* another one: dropout counts rows from 0 again */
 } ml_batch;
 int ml_forward_batch(ml_plan **out, ml_model *m, const ml_batch *b);
 typedef struct ml_cache ml_cache;
@@ -87,8 +88,7 @@ typedef struct ml_cache ml_cache;
 int ml_forward_cached(ml_plan **out, ml_model *m, ml_cache *c, int64_t n, const int64_t *slot,
                       const int64_t *len, const int64_t *ids);
 void ml_plan_free(ml_plan *p); /* drops one reference; accepts NULL */
-int64_t ml_plan_rows(const ml_plan *p);
-const int32_t *ml_plan_positions(const ml_plan *p); /* of each row in its document */
+int ml_plan_positions(ml_tensor **out, const ml_plan *p); /* (B, T) i32: each row's in its document */
 
 /* ---- embed.c, block.c, head.c: the nodes. x, y: (B, T, d), or (N, d) with a cache ---- */
 int ml_embed(ml_tensor **y, ml_plan *p);

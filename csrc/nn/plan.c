@@ -177,8 +177,12 @@ ml_slot ml_plan_slot(const ml_plan *p, int64_t i) {
   return s;
 }
 
-int64_t ml_plan_rows(const ml_plan *p) { return p->N; }
-const int32_t *ml_plan_positions(const ml_plan *p) { return p->pos; }
+int ml_plan_positions(ml_tensor **out, const ml_plan *p) {
+  int64_t size[2] = {p->B, p->N / p->B};
+  int st = ml_tensor_new(out, ML_I32, 2, size);
+  if (st == ML_OK) memcpy(ml_data(*out), p->pos, (size_t)p->N * sizeof *p->pos);
+  return st;
+}
 
 int ml_plan_fresh(const ml_plan *p, const ml_node *n) {
   if (p->version == p->m->weights->version) return ML_OK;
@@ -187,7 +191,7 @@ int ml_plan_fresh(const ml_plan *p, const ml_node *n) {
 }
 
 int ml_plan_stream(ml_tensor **y, const ml_plan *p, int64_t width) {
-  int64_t rect[3] = {p->B, p->N / (p->B ? p->B : 1), width}, flat[2] = {p->N, width};
+  int64_t rect[3] = {p->B, p->N / p->B, width}, flat[2] = {p->N, width};
   return p->cache ? ml_tensor_new(y, p->m->c.dtype, 2, flat)
                   : ml_tensor_new(y, p->m->c.dtype, 3, rect);
 }
@@ -223,11 +227,11 @@ void ml_plan_dropout(const ml_plan *p, void *y, const void *x, uint32_t site) {
   ml_parallel((j.n + DROP_CHUNK - 1) / DROP_CHUNK, drop_task, &j);
 }
 
-static void count_rows(ml_plan *p, uint64_t seed, uint32_t step) {
+static void count_rows(ml_plan *p, const ml_batch *b) {
   ml_model *m = p->m;
-  p->seed = seed, p->step = step;
+  p->seed = b->seed, p->step = b->step;
   if (!ml_plan_drops(p)) return;
-  if (m->seed != seed || m->step != step) m->seed = seed, m->step = step, m->rows_seen = 0;
+  if (m->epoch != b->epoch) m->epoch = b->epoch, m->rows_seen = 0;
   p->row0 = m->rows_seen;
   m->rows_seen += p->N;
 }
@@ -356,7 +360,7 @@ int ml_forward_batch(ml_plan **out, ml_model *m, const ml_batch *b) {
   if (st != ML_OK) goto done;
   int64_t seg = 0;
   for (int64_t row = 0; row < B; row++) fill_row(p, &in, row, &seg);
-  count_rows(p, b->seed, b->step);
+  count_rows(p, b);
   *out = p;
 done:
   free_inputs(&in);

@@ -4,10 +4,11 @@
 #ifndef ML_OPS_H
 #define ML_OPS_H
 
+#include <limits.h>
+
 #include "autograd/autograd.h"
 
 #define ML_NO_DIM INT_MIN
-#include <limits.h>
 
 typedef struct { int n; ml_tensor **t; } ml_tensor_list;
 typedef union {
@@ -55,6 +56,9 @@ int ml_mul(ml_tensor **out, ml_tensor *a, ml_tensor *b);
 int ml_div(ml_tensor **out, ml_tensor *a, ml_tensor *b);
 int ml_matmul(ml_tensor **out, ml_tensor *a, ml_tensor *b);
 int ml_sum_to(ml_tensor **out, ml_tensor *x, int ndim, const int64_t *size); /* undo broadcasting */
+/* cos and sin (positions, D/2) of pos * theta^(-2i/D), made in double, rounded to dtype */
+void ml_rope_tables(int dtype, void *cos_table, void *sin_table, int64_t positions, int64_t D,
+                    double theta);
 /* x becomes the value of y (in place, gradient included); ML_ESTATE for a leaf that requires a
 ** gradient while recording, or for a view of something that does */
 int ml_assign(ml_tensor *x, ml_tensor *y);

@@ -137,7 +137,7 @@ static void corner(text *o, const form *m, const ml_tensor *t, int d, const char
   put(o, "%s}", row ? " " : "");
 }
 
-static form choose(const ml_tensor *t, const facts *f) {
+static form choose(const facts *f) {
   double big = fabs(f->min) > fabs(f->max) ? fabs(f->min) : fabs(f->max);
   form m = {.digits = 4};
   if (big >= 1e6 || (big > 0 && big < 1e-3)) m.exponent = true;
@@ -151,7 +151,7 @@ size_t ml_tensor_print(char *buf, size_t cap, const ml_tensor *t) {
   facts f = find(t);
   header(&o, t, &f);
   if (ml_numel(t) == 0) return o.n;
-  form m = choose(t, &f);
+  form m = choose(&f);
   if (t->ndim == 0) {
     put(&o, "  ");
   } else {

@@ -44,6 +44,7 @@ static int new_header(ml_tensor **out, ml_storage *s, int dtype, int ndim) {
   t->node = NULL;
   t->grad = NULL;
   __atomic_fetch_add(&live, 1, __ATOMIC_RELAXED);
+  ml_storage_made += (int64_t)sizeof *t; /* a million tiny ones are worth a collection too */
   *out = t;
   return ML_OK;
 }

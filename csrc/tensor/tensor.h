@@ -41,7 +41,7 @@ int ml_storage_wrap(ml_storage **out, void *data, size_t bytes,
                     void (*release)(ml_storage *), void *owner);
 void ml_storage_ref(ml_storage *s);
 void ml_storage_unref(ml_storage *s);
-/* bytes of storage this thread has made since the collector was last told */
+/* bytes of storage, headers and nodes this thread has made since the collector was told */
 extern _Thread_local int64_t ml_storage_made;
 int ml_tensor_new(ml_tensor **out, int dtype, int ndim, const int64_t *size); /* uninitialised */
 int ml_tensor_zeros(ml_tensor **out, int dtype, int ndim, const int64_t *size);

@@ -225,17 +225,18 @@ local function run_fused(self, f, x)
   return x
 end
 
-local function run_twin(self, x, doc)
+-- doc and positions only where a row holds several documents
+local function run_twin(self, f, x, doc)
+  local positions
+  if doc then
+    doc = doc:narrow(2, 1, x:size(2)) -- the last id of a row may be a target only
+    positions = f:positions()
+  end
   for l = 1, self.options.layers do
-    x = apply_taps(self, l, self.block(x, self.layers[l], self.options, { layer = l, doc = doc }))
+    local at = { layer = l, doc = doc, positions = positions }
+    x = apply_taps(self, l, self.block(x, self.layers[l], self.options, at))
   end
   return x
-end
-
--- the positions whose documents the blocks see
-local function documents(batch, targets)
-  if not batch.doc then return nil end
-  return targets and batch.doc:narrow(2, 1, batch.doc:size(2) - 1) or batch.doc
 end
 
 local function check_batch(batch, who)
@@ -250,7 +251,7 @@ local function run(self, batch, targets, use)
   local f <close> = core.nn.forward(self.core, batch.ids, batch.doc, targets and batch.mask or nil,
                                     targets, not self.block)
   local x = apply_taps(self, 0, f:embed())
-  if self.block then x = run_twin(self, x, documents(batch, targets))
+  if self.block then x = run_twin(self, f, x, batch.doc)
   else x = run_fused(self, f, x) end
   local y, count = use(f, x)
   if next(self.taps) == nil then x:free() end

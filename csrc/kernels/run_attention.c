@@ -1,0 +1,55 @@
+/* run_attention.c -- attention over all threads: which task does what, and its scratch.
+** A task is (segment, kv head); where these are too few to keep the threads busy, forward cuts
+** each into parts, ranges of query tiles. A query's bits do not know its part. */
+#include "kernels/attention.h"
+
+enum { SPREAD = 4 }; /* tasks a thread wanted before parts are made: ends are ragged */
+
+typedef struct {
+  const ml_kernels *kn;
+  const ml_attention *a;
+  const ml_segment *seg;
+  int64_t parts;
+} plan;
+
+static bool is_empty(const ml_segment *s) { return s->len <= 0; }
+
+/* the last part sees most keys: it goes first */
+static void forward_task(void *ctx, int64_t task, int worker) {
+  const plan *p = ctx;
+  int64_t part = p->parts - 1 - task % p->parts, unit = task / p->parts;
+  const ml_segment *s = &p->seg[unit / p->a->kv_heads];
+  if (!is_empty(s))
+    p->kn->attention(p->a, s, unit % p->a->kv_heads, part, p->parts, ml_scratch(worker));
+}
+
+static void backward_task(void *ctx, int64_t task, int worker) {
+  const plan *p = ctx;
+  const ml_segment *s = &p->seg[task / p->a->kv_heads];
+  if (!is_empty(s)) p->kn->attention_grad(p->a, s, task % p->a->kv_heads, ml_scratch(worker));
+}
+
+static int reserve(int dtype, const plan *p, int64_t nseg, bool grad) {
+  int64_t most = 0;
+  for (int64_t i = 0; i < nseg; i++) {
+    int64_t n = is_empty(&p->seg[i]) ? 0 : p->kn->attention_room(p->a, &p->seg[i], grad);
+    if (n > most) most = n;
+  }
+  return ml_scratch_reserve((size_t)(most * ml_dtype_size(dtype)));
+}
+
+int ml_attention_forward(int dtype, const ml_attention *a, const ml_segment *seg, int64_t nseg) {
+  plan p = {ml_k(dtype), a, seg, 1};
+  int64_t units = nseg * a->kv_heads, wanted = ml_threads() > 1 ? SPREAD * ml_threads() : 1;
+  if (units > 0 && units < wanted) p.parts = (wanted + units - 1) / units;
+  int st = reserve(dtype, &p, nseg, false);
+  if (st == ML_OK) ml_parallel(units * p.parts, forward_task, &p);
+  return st;
+}
+
+int ml_attention_backward(int dtype, const ml_attention *a, const ml_segment *seg, int64_t nseg) {
+  plan p = {ml_k(dtype), a, seg, 1};
+  int st = reserve(dtype, &p, nseg, true);
+  if (st == ML_OK) ml_parallel(nseg * a->kv_heads, backward_task, &p);
+  return st;
+}

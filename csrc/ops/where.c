@@ -1,0 +1,118 @@
+/* where.c -- where(c, a, b), masked_fill, clamp. */
+#include "kernels/integer.h"
+#include "ops/internal.h"
+
+typedef struct { const ml_kernels *k; double lo, hi; } job;
+
+static void real_row(void *ctx, char *const *p, const int64_t *s, int64_t n) {
+  ((const job *)ctx)->k->where(p[0], (const uint8_t *)p[1], s[1], p[2], s[2], p[3], s[3], n);
+}
+static void int_row(void *ctx, char *const *p, const int64_t *s, int64_t n) {
+  (void)ctx;
+  ml_int_where((int64_t *)p[0], (const uint8_t *)p[1], s[1], (const int64_t *)p[2], s[2],
+               (const int64_t *)p[3], s[3], n);
+}
+
+static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
+  ml_tensor *c, *zero = NULL, *v = NULL;
+  int st;
+  TRY(ml_node_saved(n, 0, &c));
+  TRY(ml_tensor_scalar(&zero, dy->dtype, 0));
+  for (int side = 0; side < 2; side++) {
+    if (!ml_node_needs(n, side)) continue;
+    ml_arg args[] = {{.t = c}, {.t = side ? zero : dy}, {.t = side ? dy : zero}};
+    TRY(ml_op_where(&v, args));
+    const ml_tensor *like = n->saved[1 + side];
+    TRY(ml_sum_to(&dx[side], v, like->ndim, like->size));
+    ml_tensor_free(v), v = NULL;
+  }
+done:
+  ml_tensor_free(zero), ml_tensor_free(v);
+  return st;
+}
+static const ml_op where_op = {"where", backward, NULL};
+
+/* the shape all three broadcast to */
+static int three(ml_tensor **y, int dtype, ml_tensor *c, ml_tensor *a, ml_tensor *b) {
+  ml_tensor *ab = NULL;
+  int st;
+  TRY(ml_empty_broadcast(&ab, ML_BOOL, "where", a, b));
+  TRY(ml_empty_broadcast(y, dtype, "where", ab, c));
+done:
+  ml_tensor_free(ab);
+  return st;
+}
+
+static int choose(ml_tensor **out, ml_tensor *c, ml_tensor *a, ml_tensor *b) {
+  ml_tensor *x = NULL, *z = NULL, *y = NULL;
+  int st;
+  bool real = ml_is_real(a->dtype);
+  TRY(real ? ml_contiguous(&x, a) : ml_to_dtype(&x, a, ML_I64));
+  TRY(real ? ml_contiguous(&z, b) : ml_to_dtype(&z, b, ML_I64));
+  TRY(three(&y, x->dtype, c, x, z));
+  job j = {real ? ml_k(x->dtype) : NULL, 0, 0};
+  TRY(ml_iterate(4, (ml_tensor *[]){y, c, x, z}, real ? real_row : int_row, &j));
+  TRY(ml_to_dtype(out, y, a->dtype));
+done:
+  ml_tensor_free(x), ml_tensor_free(z), ml_tensor_free(y);
+  return st;
+}
+
+int ml_op_where(ml_tensor **out, const ml_arg *arg) {
+  ml_tensor *c = arg[0].t, *a = NULL, *b = NULL, *y = NULL;
+  ml_node *n = NULL;
+  int st;
+  if (c->dtype != ML_BOOL && c->dtype != ML_U8)
+    return ml_fail(ML_ETYPE, "where: the condition must be bool, got %s", ml_dtype_name(c->dtype));
+  TRY(ml_promote("where", &a, &b, arg[1].t, arg[2].t, true));
+  TRY(choose(&y, c, a, b));
+  TRY(ml_record(&n, &where_op, y, 2, (ml_tensor *[]){a, b}));
+  if (n) ml_node_save(n, c), ml_node_save(n, a), ml_node_save(n, b);
+  *out = y, y = NULL;
+done:
+  ml_tensor_free(a), ml_tensor_free(b), ml_tensor_free(y);
+  return st;
+}
+
+/* x with value where mask is true */
+int ml_op_masked_fill(ml_tensor **out, const ml_arg *a) {
+  return ml_op_where(out, (ml_arg[]){{.t = a[1].t}, {.t = a[2].t}, {.t = a[0].t}});
+}
+
+static void clamp_row(void *ctx, char *const *p, const int64_t *s, int64_t n) {
+  const job *j = ctx;
+  j->k->clamp(p[0], p[1], s[1], n, j->lo, j->hi);
+}
+
+static int clamp_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
+  ml_tensor *x, *y = NULL, *same = NULL, *zero = NULL;
+  int st;
+  TRY(ml_node_saved(n, 0, &x));
+  job j = {ml_k(x->dtype), n->d[0], n->d[1]};
+  TRY(ml_tensor_like(&y, x));
+  TRY(ml_iterate(2, (ml_tensor *[]){y, x}, clamp_row, &j));
+  TRY(ml_op_eq(&same, (ml_arg[]){{.t = x}, {.t = y}}));
+  TRY(ml_tensor_scalar(&zero, dy->dtype, 0));
+  TRY(choose(dx, same, dy, zero));
+done:
+  ml_tensor_free(y), ml_tensor_free(same), ml_tensor_free(zero);
+  return st;
+}
+static const ml_op clamp_op = {"clamp", clamp_backward, NULL};
+
+/* min(max(x, lo), hi) */
+int ml_op_clamp(ml_tensor **out, const ml_arg *a) {
+  ml_tensor *x = a[0].t, *y = NULL;
+  ml_node *n = NULL;
+  int st;
+  TRY(ml_need_real("clamp", x));
+  job j = {ml_k(x->dtype), a[1].n, a[2].n};
+  TRY(ml_tensor_like(&y, x));
+  TRY(ml_iterate(2, (ml_tensor *[]){y, x}, clamp_row, &j));
+  TRY(ml_record(&n, &clamp_op, y, 1, &x));
+  if (n) ml_node_save(n, x), n->d[0] = j.lo, n->d[1] = j.hi;
+  *out = y, y = NULL;
+done:
+  ml_tensor_free(y);
+  return st;
+}
