@@ -338,6 +338,8 @@ static void prepare(call *k, lua_State *L, const compiled *c, int narg, int nbox
   k->first = k->partner = NULL;
   if (c->count > 4) luaL_checkstack(L, 2 * TOKENS + RESULTS + 8, c->op->name);
   if (c->product && lml_totensor(L, 1)) lml_want_blas(L, lml_totensor(L, 1)->dtype);
+  while (narg > 0 && lua_isnil(L, narg)) narg--; /* f(x, nil) is f(x) */
+  while (narg > c->positional && lua_isnil(L, narg)) narg--; /* an option left out */
   narg = place_options(k, narg);
   place_positionals(k, narg);
   place_lists(k);

@@ -45,11 +45,15 @@ typedef struct {
   float worst_x;
 } job;
 
-/* the spacing of floats at r, as its inverse; subnormals share one */
+/* the spacing of floats at r, as its inverse, from r's exponent; subnormals share one */
 static double per_ulp(double r) {
-  int e;
-  frexp(r, &e);
-  return ldexp(1, 24 - (e < -125 ? -125 : e));
+  uint64_t u;
+  memcpy(&u, &r, 8);
+  uint64_t e = u >> 52 & 2047;
+  if (e < 1023 - 126) e = 1023 - 126;
+  u = (2 * 1023 + 23 - e) << 52;
+  memcpy(&r, &u, 8);
+  return r;
 }
 
 static double error_of(const function *f, float x, float y) {

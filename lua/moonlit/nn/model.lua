@@ -202,8 +202,13 @@ function Model:tap(name, fn)
 end
 
 local function apply_taps(self, place, x)
-  for _, entry in ipairs(self.taps[place] or {}) do
+  local list = self.taps[place]
+  if not list then return x end
+  for _, entry in ipairs { table.unpack(list) } do -- a tap may remove itself
     local y = entry.fn(x)
+    if y ~= nil and type(y) ~= "userdata" then
+      error("tap: fn must return a tensor or nil, got " .. type(y), 0)
+    end
     if y ~= nil and y ~= x then x = y:contiguous() end
   end
   return x
@@ -212,13 +217,13 @@ end
 -- ---- running the blocks ----
 
 -- in C from tap to tap; a stream no tap has seen is given back at once
-local function run_fused(self, f, x)
+local function run_fused(self, f, x, seen)
   local first, layers = 1, self.options.layers
   while first <= layers do
     local last = first
     while last < layers and not self.taps[last] do last = last + 1 end
     local y = f:blocks(first, last, x)
-    if next(self.taps) == nil then x:free() end
+    if not seen then x:free() end
     x = apply_taps(self, last, y)
     first = last + 1
   end
@@ -250,11 +255,12 @@ end
 local function run(self, batch, targets, use)
   local f <close> = core.nn.forward(self.core, batch.ids, batch.doc, targets and batch.mask or nil,
                                     targets, not self.block)
+  local seen = self.block ~= nil or next(self.taps) ~= nil
   local x = apply_taps(self, 0, f:embed())
   if self.block then x = run_twin(self, f, x, batch.doc)
-  else x = run_fused(self, f, x) end
+  else x = run_fused(self, f, x, seen) end
   local y, count = use(f, x)
-  if next(self.taps) == nil then x:free() end
+  if not seen then x:free() end
   return y, count
 end
 
@@ -346,8 +352,11 @@ function Model:decode(cache, sequences)
   return core.autograd.no_grad(function()
     if self.block then return decode_twin(self, cache, sequences) end
     local f <close> = core.nn.decode(self.core, cache.core, sequences)
-    local x = run_fused(self, f, apply_taps(self, 0, f:embed()))
-    return f:next(x)
+    local seen = next(self.taps) ~= nil
+    local x = run_fused(self, f, apply_taps(self, 0, f:embed()), seen)
+    local y = f:next(x)
+    if not seen then x:free() end
+    return y
   end)
 end
 

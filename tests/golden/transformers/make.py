@@ -9,6 +9,17 @@ import torch
 from safetensors.torch import save_file
 from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config,
                           Qwen3ForCausalLM)
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
+
+
+
+def exact_norm(self, x):
+    """RMSNorm without the module's detour through float32."""
+    return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
+
+
+LlamaRMSNorm.forward = Qwen3RMSNorm.forward = exact_norm
 
 V, D, L, H, T, B = 29, 16, 2, 2, 10, 3
 
@@ -16,15 +27,15 @@ V, D, L, H, T, B = 29, 16, 2, 2, 10, 3
 def models():
     yield "gpt2", GPT2LMHeadModel(GPT2Config(
         vocab_size=V, n_positions=16, n_embd=D, n_layer=L, n_head=H, resid_pdrop=0, embd_pdrop=0,
-        attn_pdrop=0, attn_implementation="eager"))
+        attn_pdrop=0, attn_implementation="sdpa"))
     yield "llama", LlamaForCausalLM(LlamaConfig(
         vocab_size=V, hidden_size=D, intermediate_size=24, num_hidden_layers=L,
         num_attention_heads=H, num_key_value_heads=1, max_position_embeddings=16,
-        rms_norm_eps=1e-5, tie_word_embeddings=False, attn_implementation="eager"))
+        rms_norm_eps=1e-5, tie_word_embeddings=False, attn_implementation="sdpa"))
     yield "qwen3", Qwen3ForCausalLM(Qwen3Config(
         vocab_size=V, hidden_size=D, intermediate_size=24, num_hidden_layers=L,
         num_attention_heads=H, num_key_value_heads=1, head_dim=16, max_position_embeddings=16,
-        rms_norm_eps=1e-6, tie_word_embeddings=True, attn_implementation="eager"))
+        rms_norm_eps=1e-6, tie_word_embeddings=True, attn_implementation="sdpa"))
 
 
 def parameters(model):

@@ -3,16 +3,15 @@
 local ml = require "moonlit"
 
 local variants = {
-  gpt2 = { preset = "gpt2" },
-  llama = { preset = "llama", kv_heads = 1 },
-  qwen3 = { preset = "qwen3", kv_heads = 1 },
-  speedrun = { preset = "speedrun" },
-  ["llama, windows, untied gelu with biases"] = {
-    preset = "llama", window = { 3, 0 }, activation = "gelu", attn_bias = true, out_bias = true,
-    mlp_bias = true, softcap = 5 },
-  ["gpt2 with swiglu and rms"] = {
-    preset = "gpt2", activation = "swiglu", norm = "rms", qk_norm = "gain", tied = false },
-  ["recompute with dropout"] = { preset = "llama", recompute = true, dropout = 0.25 },
+  { "gpt2", { preset = "gpt2" } },
+  { "llama", { preset = "llama", kv_heads = 1 } },
+  { "qwen3", { preset = "qwen3", kv_heads = 1 } },
+  { "speedrun", { preset = "speedrun" } },
+  { "llama, windows, gelu with biases, soft-cap", { preset = "llama", window = { 3, 0 },
+    activation = "gelu", attn_bias = true, out_bias = true, mlp_bias = true, softcap = 5 } },
+  { "gpt2 with swiglu and rms", {
+    preset = "gpt2", activation = "swiglu", norm = "rms", qk_norm = "gain", tied = false } },
+  { "recompute with dropout", { preset = "llama", recompute = true, dropout = 0.25 } },
 }
 
 local B, T, V = 2, 7, 11
@@ -54,7 +53,8 @@ local function slope(model, batch, weights, flat, i, eps)
 end
 
 describe("finite differences through a whole model", function()
-  for name, o in pairs(variants) do
+  for _, variant in ipairs(variants) do
+    local name, o = variant[1], variant[2]
     for seed = 1, 5 do
       it(("%s, seed %d"):format(name, seed), function()
         local model = make(o, seed)
@@ -66,7 +66,7 @@ describe("finite differences through a whole model", function()
         for _, p in ipairs(model:parameters()) do
           local g = p.tensor:grad():contiguous():view(p.tensor:numel()):table()
           local flat = p.tensor:detach():view(p.tensor:numel())
-          for k = 1, 3 do -- three elements of each parameter
+          for k = 1, 2 do -- two elements of each parameter
             local i = (k * 7919 + seed * 104729) % #g + 1
             local want = slope(model, batch, weights, flat, i, 1e-5)
             assert.is_true(math.abs(want - g[i]) < 2e-7 * math.max(1, math.abs(want)),

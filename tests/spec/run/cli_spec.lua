@@ -47,17 +47,12 @@ describe("moonlit", function()
   end)
 
   it("reads, evaluates, prints", function()
-    local code, text = command [[repl <<'END'
-1 + 1
-x = _ + 40
-x
-for i = 1, 2 do
-  print(i)
-end
-error "oops"
-)
-ml.version
-END]]
+    local path = os.tmpname()
+    local file = io.open(path, "w")
+    file:write("1 + 1\nx = _ + 40\nx\nfor i = 1, 2 do\n  print(i)\nend\nerror 'oops'\n)\nml.version\n")
+    file:close()
+    local code, text = command("repl <" .. path)
+    os.remove(path)
     assert.are.equal(0, code)
     for _, part in ipairs { "2\n", "42\n", "1\n2\n", "oops", "unexpected symbol", "dev\n" } do
       assert.matches(part, text, 1, true)
