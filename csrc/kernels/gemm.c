@@ -210,7 +210,9 @@ SIMD void finish(const int mr, const int nv, sums s, const product *t, int64_t r
   const real *res = t->residual ? t->residual + row * t->ldr + col : 0;
   int64_t left = t->n - col;
 #define EACH UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nv; j++)
-#define AT(p) (whole ? t_load((p) + TL * j) : t_loadn((p) + TL * j, left - TL * j))
+#define AT(p) \
+  (whole ? t_load((p) + TL * j) \
+         : left > TL * j ? t_loadn((p) + TL * j, left - TL * j) : t_zero())
   if (t->add) EACH s[i][j] = t_add(AT(c + i * t->ldc), s[i][j]);
   if (t->bias) EACH s[i][j] = t_add(s[i][j], AT(t->bias + col));
   if (res) EACH s[i][j] = t_add(s[i][j], AT(res + i * t->ldr));

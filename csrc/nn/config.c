@@ -211,7 +211,8 @@ int ml_config_estimate(const ml_config *c, int64_t rows, int64_t length, ml_esti
   e->weight_bytes = e->gradient_bytes = e->params * es;
   e->moment_bytes = 2 * e->params * es;
   /* the plan, and the residual stream between the blocks: L + 1 outputs, two gradients */
-  e->activation_bytes = (int64_t)ml_plan_bytes(c, N, rows, true) + (c->layers + 3) * N * c->dim * es;
+  e->activation_bytes = (int64_t)ml_plan_bytes(c, N, rows, true);
+  e->activation_bytes += (c->layers + 3) * N * c->dim * es;
   e->cache_bytes = 2 * c->layers * c->kv_heads * c->head_dim * es;
   return ML_OK;
 }

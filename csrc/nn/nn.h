@@ -88,11 +88,13 @@ typedef struct ml_cache ml_cache;
 int ml_forward_cached(ml_plan **out, ml_model *m, ml_cache *c, int64_t n, const int64_t *slot,
                       const int64_t *len, const int64_t *ids);
 void ml_plan_free(ml_plan *p); /* drops one reference; accepts NULL */
-int ml_plan_positions(ml_tensor **out, const ml_plan *p); /* (B, T) i32: each row's in its document */
+/* (B, T) i32: the position of each row in its document */
+int ml_plan_positions(ml_tensor **out, const ml_plan *p);
 
 /* ---- embed.c, block.c, head.c: the nodes. x, y: (B, T, d), or (N, d) with a cache ---- */
 int ml_embed(ml_tensor **y, ml_plan *p);
-int ml_blocks(ml_tensor **y, ml_plan *p, int first, int last, ml_tensor *x); /* 0-based, inclusive */
+/* blocks first..last, 0-based, inclusive */
+int ml_blocks(ml_tensor **y, ml_plan *p, int first, int last, ml_tensor *x);
 /* (B, T): log p of every id given the earlier ones of its document, 0 at a document's first */
 int ml_head_logprobs(ml_tensor **y, ml_plan *p, ml_tensor *x, double temperature);
 /* minus the sum (or mean) of weight * log p over the learned ids; *count is the sum of weights */

@@ -238,7 +238,8 @@ static void count_rows(ml_plan *p, const ml_batch *b) {
 
 /* ---- a batch of rows ---- */
 
-typedef struct { ml_tensor *ids, *doc, *mask; } inputs; /* contiguous: i64, i64, the model's dtype */
+/* contiguous: i64, i64, the model's dtype */
+typedef struct { ml_tensor *ids, *doc, *mask; } inputs;
 
 static void free_inputs(inputs *in) {
   ml_tensor_free(in->ids), ml_tensor_free(in->doc), ml_tensor_free(in->mask);
@@ -299,7 +300,9 @@ static int check_ids(const ml_model *m, const ml_tensor *ids) {
 }
 
 /* a new document begins at i of its row? */
-static bool begins(const int64_t *doc, int64_t t) { return t == 0 || (doc && doc[t] != doc[t - 1]); }
+static bool begins(const int64_t *doc, int64_t t) {
+  return t == 0 || (doc && doc[t] != doc[t - 1]);
+}
 
 static int64_t count_segments(const inputs *in, int64_t B, int64_t T, int64_t run) {
   const int64_t *doc = in->doc ? ml_data(in->doc) : NULL;

@@ -1,4 +1,4 @@
-/* common.c -- checks, promotion, elementwise application. */
+/* common.c -- checks, promotion, what nodes keep, elementwise application. */
 #include "ops/internal.h"
 
 bool ml_is_integer(int dt) {
@@ -19,6 +19,7 @@ int ml_need_integer(const char *op, const ml_tensor *x) {
 static int common_dtype(const char *op, const ml_tensor *a, const ml_tensor *b, bool whole,
                         int *out) {
   int x = a->dtype, y = b->dtype;
+  *out = x;
   if ((ml_is_float(x) && !ml_is_real(x)) || (ml_is_float(y) && !ml_is_real(y)))
     return ml_need_real(op, ml_is_real(x) || ml_is_integer(x) ? b : a);
   if (x == ML_F64 || y == ML_F64) *out = ML_F64;
@@ -37,7 +38,7 @@ static int converted(ml_tensor **out, ml_tensor *x, int dtype) {
 
 int ml_promote(const char *op, ml_tensor **pa, ml_tensor **pb, ml_tensor *a, ml_tensor *b,
                bool whole) {
-  int dtype, st = common_dtype(op, a, b, whole, &dtype);
+  int dtype = ML_F32, st = common_dtype(op, a, b, whole, &dtype);
   ml_tensor *x = NULL;
   if (st == ML_OK) st = converted(&x, a, dtype);
   if (st == ML_OK) st = converted(pb, b, dtype);
@@ -54,6 +55,44 @@ int ml_empty_broadcast(ml_tensor **y, int dtype, const char *op, const ml_tensor
   return ml_tensor_new(y, dtype, z.ndim, z.size);
 }
 
+/* ---- what nodes keep ---- */
+int ml_keep(ml_node *n, ml_tensor *t) {
+  ml_tensor *alias;
+  int st = ml_view_alias(&alias, t);
+  if (st != ML_OK) return st;
+  ml_node_save(n, alias);
+  ml_tensor_free(alias);
+  return ML_OK;
+}
+
+void ml_note_shape(ml_node *n, const ml_tensor *x) {
+  n->i[0] = x->ndim;
+  memcpy(n->i + 1, x->size, (size_t)x->ndim * sizeof x->size[0]);
+}
+
+ml_sizes ml_noted_shape(const ml_node *n) {
+  ml_sizes z = {.ndim = (int)n->i[0]};
+  memcpy(z.size, n->i + 1, (size_t)z.ndim * sizeof z.size[0]);
+  return z;
+}
+
+/* beside dy's sizes, an operand's are its number of dimensions and which of them are 1 */
+void ml_note_operand(ml_node *n, int k, const ml_tensor *x) {
+  n->i[2 + 2 * k] = x->ndim;
+  n->i[3 + 2 * k] = 0;
+  for (int d = 0; d < x->ndim; d++)
+    if (x->size[d] == 1) n->i[3 + 2 * k] |= 1 << d;
+}
+
+int ml_sum_to_operand(ml_tensor **dx, ml_tensor *v, const ml_node *n, int k) {
+  int64_t size[ML_MAX_DIMS];
+  int nd = (int)n->i[2 + 2 * k];
+  for (int d = 0; d < nd; d++)
+    size[d] = n->i[3 + 2 * k] >> d & 1 ? 1 : v->size[v->ndim - nd + d];
+  return ml_sum_to(dx, v, nd, size);
+}
+
+/* ---- elementwise ---- */
 static void row1(void *ctx, char *const *p, const int64_t *s, int64_t n) {
   (*(ml_map1 **)ctx)(p[0], p[1], s[1], n);
 }

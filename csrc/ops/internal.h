@@ -20,6 +20,7 @@ bool ml_is_integer(int dtype);
 ** integers stay, else they become f32 */
 int ml_promote(const char *op, ml_tensor **pa, ml_tensor **pb, ml_tensor *a, ml_tensor *b,
                bool whole);
+/* y = op's empty result of a and b */
 int ml_empty_broadcast(ml_tensor **y, int dtype, const char *op, const ml_tensor *a,
                        const ml_tensor *b);
 
@@ -45,6 +46,16 @@ int ml_squeezed(ml_tensor **y, ml_tensor *x, int d);
 int ml_reduced(ml_tensor **y, ml_tensor *x, int d, bool keepdim); /* sum; ML_NO_DIM: all */
 /* last dimension: y[.., c] = x[.., idx[.., c]], idx i64 0-based, contiguous, checked by caller */
 int ml_gathered(ml_tensor **y, ml_tensor *x, ml_tensor *idx);
+
+/* ---- what a node keeps. A saved tensor is a second header: a node never holds its own result,
+** and writing in place sees that its elements are needed. Where only a shape is needed, only the
+** shape is kept. ---- */
+int ml_keep(ml_node *n, ml_tensor *t);
+void ml_note_shape(ml_node *n, const ml_tensor *x); /* i[0] to i[8] */
+ml_sizes ml_noted_shape(const ml_node *n);
+/* operand k of an op that broadcasts: i[2 + 2k], i[3 + 2k]; then dx[k] = v summed to its shape */
+void ml_note_operand(ml_node *n, int k, const ml_tensor *x);
+int ml_sum_to_operand(ml_tensor **dx, ml_tensor *v, const ml_node *n, int k);
 
 static inline int64_t ml_rows_of(const ml_tensor *x) { /* of the last dimension */
   int64_t C = x->ndim ? x->size[x->ndim - 1] : 1;

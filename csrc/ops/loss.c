@@ -88,7 +88,7 @@ done:
 /* z:cross_entropy(ids, { ignore = -100, reduction = "mean" | "sum" | "none" }) */
 int ml_op_cross_entropy(ml_tensor **out, const ml_arg *a) {
   ml_tensor *z = NULL, *ids = NULL, *learned = NULL, *y = NULL, *s = NULL, *c = NULL;
-  int64_t count;
+  int64_t count = 0;
   int st;
   TRY(ml_need_real("cross_entropy", a[0].t));
   if (a[0].t->ndim != 2 || a[1].t->ndim != 1 || a[0].t->size[0] != a[1].t->size[0]) {

@@ -7,7 +7,7 @@
 static int products(ml_tensor *c, const ml_tensor *a, const ml_tensor *b) {
   int nd = c->ndim, dtype = c->dtype, st;
   int64_t es = ml_dtype_size(dtype), m = c->size[nd - 2], n = c->size[nd - 1];
-  int64_t count = m * n ? ml_numel(c) / (m * n) : 0;
+  int64_t each = m * n, count = each > 0 ? ml_numel(c) / each : 0;
   if (count == 0) return ML_OK;
   ml_gemm one, *g = count == 1 ? &one : ml_alloc(sizeof *g * (size_t)count);
   if (!g) return ML_ENOMEM;

@@ -18,10 +18,10 @@ static int64_t es_of(int dtype) { return ml_dtype_size(dtype); }
 static double norm_of(int dtype, const char *x, int64_t n) {
   const ml_kernels *k = ml_k(dtype);
   double sum = 0;
-  for (int64_t b = 0; b * ML_DET_FLAT < n; b++) {
+  for (int64_t at = 0; at < n; at += ML_DET_FLAT) {
     double d = 0;
     float f = 0;
-    k->flat_sumsq(dtype == ML_F64 ? (void *)&d : (void *)&f, x, n, b, b + 1);
+    k->flat_sumsq(dtype == ML_F64 ? (void *)&d : (void *)&f, x + at * es_of(dtype), n - at, 0, 1);
     sum += dtype == ML_F64 ? d : (double)f;
   }
   return sqrt(sum);

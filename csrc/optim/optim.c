@@ -109,10 +109,10 @@ static void norm_task(void *ctx, int64_t task, int worker) {
   const norm_job *j = ctx;
   const chunk *c = &j->c[task];
   const ml_tensor *g = j->o->param[c->param].param->grad;
-  int64_t es = ml_dtype_size(g->dtype), n = ml_numel(g);
+  int64_t es = ml_dtype_size(g->dtype), n = c->i1 - c->i0;
   (void)worker;
-  j->k->flat_sumsq(j->part + task * (CHUNK / ML_DET_FLAT) * es, ml_data(g), n,
-                   c->i0 / ML_DET_FLAT, (c->i1 + ML_DET_FLAT - 1) / ML_DET_FLAT);
+  j->k->flat_sumsq(j->part + task * (CHUNK / ML_DET_FLAT) * es, (char *)ml_data(g) + c->i0 * es, n,
+                   0, (n + ML_DET_FLAT - 1) / ML_DET_FLAT);
 }
 
 static double part_at(const char *part, int dtype, int64_t i) {

@@ -427,6 +427,10 @@ static void scalar_functions_in_double(void **s) {
     x = (unit() * 2 - 1) * ldexp(1, (int)below(31));
     assert_true(dulps(ml_sin(x), sinl(x)) <= 2 && dulps(ml_cos(x), cosl(x)) <= 2);
   }
+  for (int64_t n = 1; n < 600000000; n += 1 + n / 64) { /* next to zeros of sine and cosine */
+    double x = (double)((long double)n * 1.570796326794896619231L);
+    assert_true(dulps(ml_sin(x), sinl(x)) <= 2 && dulps(ml_cos(x), cosl(x)) <= 2);
+  }
   assert_true(ml_exp(-INFINITY) == 0 && ml_exp(1000) == INFINITY && ml_exp(0) == 1);
   assert_true(dulps(ml_exp(-740), expl(-740)) <= 2 && isnan(ml_exp(NAN)));
   assert_true(ml_log(0) == -INFINITY && isnan(ml_log(-1)) && ml_log(1) == 0);
@@ -722,6 +726,11 @@ static void random_statistics(void **s) {
     kept += sy[i] != 0;
   }
   assert_true(fabs(kept / n - .9) < 5 * sqrt(.09 / n));
+  k->uniform(sx, 0, 64, 1, 2, 0, 3, 7);
+  for (int i = 0; i < 64; i++) { /* u equal to p is kept */
+    k->dropout(sy, sx, 0, 64, (double)sx[i], 1, 2, 0, 3, 7);
+    assert_true(sy[i] != 0);
+  }
 }
 
 /* ---- casts ---- */

@@ -112,7 +112,7 @@ end
 function Model:config()
   local copy = {}
   for k, v in pairs(self.options) do copy[k] = v end
-  if type(copy.window) == "table" then copy.window = table.move(copy.window, 1, #copy.window, 1, {}) end
+  if type(copy.window) == "table" then copy.window = { table.unpack(copy.window) } end
   return copy
 end
 

@@ -23,7 +23,8 @@ local function make(o, seed)
   ml.seed(seed)
   ml.no_grad(function() -- spread out: nothing at its zero or its one
     for _, p in ipairs(model:parameters()) do
-      p.tensor:copy_(ml.randn(p.tensor:shape(), { dtype = "f64" }) * 0.4 + (p.tensor:dim() == 1 and 0.7 or 0))
+      local w = ml.randn(p.tensor:shape(), { dtype = "f64" }) * 0.4
+      p.tensor:copy_(w + (p.tensor:dim() == 1 and 0.7 or 0))
     end
   end)
   return model
@@ -58,8 +59,9 @@ describe("finite differences through a whole model", function()
     for seed = 1, 5 do
       it(("%s, seed %d"):format(name, seed), function()
         local model = make(o, seed)
-        local batch = { ids = ml.randint(0, V - 1, { B, T }), mask = ml.rand({ B, T }, { dtype = "f64" }),
-          doc = ml.tensor({ { 1, 1, 1, 1, 2, 2, 2 }, { 3, 3, 3, 3, 3, 3, 3 } }, { dtype = "i64" }) }
+        local docs = { { 1, 1, 1, 1, 2, 2, 2 }, { 3, 3, 3, 3, 3, 3, 3 } }
+        local batch = { ids = ml.randint(0, V - 1, { B, T }),
+          mask = ml.rand({ B, T }, { dtype = "f64" }), doc = ml.tensor(docs, { dtype = "i64" }) }
         local function noise(...) return ml.randn({ ... }, { dtype = "f64" }) * 0.1 end
         local weights = { logp = noise(B, T), hidden = noise(B, T, 8), logits = noise(B, T, V) }
         objective(model, batch, weights):backward()
