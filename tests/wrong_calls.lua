@@ -22,7 +22,7 @@ local function targets()
     end
   end
   collect("", core, 0)
-  collect("Tensor:", core.methods("Tensor"), 2)
+  collect("Tensor:", core.methods, 2)
   return list
 end
 

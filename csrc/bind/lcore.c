@@ -41,6 +41,7 @@ ML_EXPORT int luaopen_moonlit_core(lua_State *L) {
   lml_open_autograd(L);
   lml_open_nn(L);
   lml_open_optim(L);
+  lml_open_sample(L);
   lml_open_ckpt(L);
   lml_open_json(L);
   lml_open_sys(L);

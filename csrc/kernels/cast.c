@@ -54,9 +54,13 @@ static int64_t to_int(double x, double lo, double hi_exclusive, int64_t max) {
   return x >= hi_exclusive ? max : (int64_t)x;
 }
 
-static int64_t clamp_int(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
+static int64_t clamp_int(int64_t v, int64_t lo, int64_t hi) {
+  return v < lo ? lo : v > hi ? hi : v;
+}
 
-static bool is_integer(int dt) { return dt == ML_I64 || dt == ML_I32 || dt == ML_U8 || dt == ML_BOOL; }
+static bool is_integer(int dt) {
+  return dt == ML_I64 || dt == ML_I32 || dt == ML_U8 || dt == ML_BOOL;
+}
 
 static int64_t load_int(const void *x, int dt, int64_t i) {
   switch (dt) {

@@ -82,6 +82,41 @@ void ml_int_gather_row(int64_t *y, const int64_t *x, const int64_t *idx, int64_t
     for (int64_t c = 0; c < C; c++) y[r * C + c] = x[r * S + idx[r * C + c]];
 }
 
+void ml_int_take_rows(char *y, const char *x, const int64_t *ids, int64_t r0, int64_t r1,
+                      int64_t bytes) {
+  for (int64_t r = r0; r < r1; r++)
+    memcpy(y + r * bytes, x + ids[r] * bytes, (size_t)bytes);
+}
+
+void ml_int_iota(int64_t *y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) y[i] = i;
+}
+
+void ml_int_triangle(uint8_t *y, int64_t R, int64_t C, int64_t k, bool lower) {
+  k = k > C ? C : k < -R ? -R : k; /* beyond these nothing changes, and r + k fits */
+  for (int64_t r = 0; r < R; r++)
+    for (int64_t c = 0; c < C; c++) y[r * C + c] = lower ? c <= r + k : c >= r + k;
+}
+
+int64_t ml_int_labels(int64_t *ids, int64_t *learned, int64_t n, int64_t ignore, int64_t V,
+                      int64_t *bad) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i++) {
+    learned[i] = ids[i] != ignore;
+    if (!learned[i]) ids[i] = 0;
+    else if (ids[i] < 0 || ids[i] >= V) return *bad = i, -1;
+    count += learned[i];
+  }
+  return count;
+}
+
+int64_t ml_int_runs(int64_t *start, const int64_t *x, int64_t R, int64_t C) {
+  int64_t n = 0;
+  for (int64_t i = 0; i < R * C; i++)
+    if (i % C == 0 || x[i] != x[i - 1]) start[n++] = i;
+  return n;
+}
+
 bool ml_int_shift_check(int64_t *idx, int64_t n, int64_t shift, int64_t limit, int64_t *bad) {
   for (int64_t i = 0; i < n; i++) {
     int64_t v = idx[i];

@@ -20,6 +20,19 @@ void ml_int_row_cumsum(int64_t *y, const int64_t *x, int64_t r0, int64_t r1, int
 void ml_int_row_sort(int64_t *idx, const int64_t *x, int64_t C, bool descending, int64_t *tmp);
 void ml_int_gather_row(int64_t *y, const int64_t *x, const int64_t *idx, int64_t r0, int64_t r1,
                        int64_t C, int64_t S);
+/* y[r] = row ids[r] of x, of any dtype: rows of `bytes` */
+void ml_int_take_rows(char *y, const char *x, const int64_t *ids, int64_t r0, int64_t r1,
+                      int64_t bytes);
+void ml_int_iota(int64_t *y, int64_t n); /* 0, 1, ... */
+/* y (R, C) = 1 where c <= r + k, or with lower false where c >= r + k */
+void ml_int_triangle(uint8_t *y, int64_t R, int64_t C, int64_t k, bool lower);
+/* ids equal to `ignore` become 0 with learned 0, the others learned 1. How many others; -1 if one
+** is outside [0, V), its place in *bad */
+int64_t ml_int_labels(int64_t *ids, int64_t *learned, int64_t n, int64_t ignore, int64_t V,
+                      int64_t *bad);
+/* start[..] = first elements of the runs of equal values in x (R, C), no run crossing a row;
+** how many. start: R * C */
+int64_t ml_int_runs(int64_t *start, const int64_t *x, int64_t R, int64_t C);
 /* true if every idx + shift lies in [0, limit); shifts in place; *bad gets the first offender */
 bool ml_int_shift_check(int64_t *idx, int64_t n, int64_t shift, int64_t limit, int64_t *bad);
 /* 1-based positions (negative from the end) to 0-based in place; false on 0 or outside */

@@ -9,14 +9,16 @@ typedef struct { uint64_t seed; uint32_t stream, step, site; } key;
 
 enum { BLOCKS = 16, CHUNK = 4 * BLOCKS };
 
-/* c is one round further; see base/philox.c for the constants */
+/* c is one round further; see base/philox.c for the constants. Unrolled, or with rows that might
+** overlap, it would not become vectors. */
 SIMD void philox_round(uint32_t c[4][BLOCKS], uint32_t k0, uint32_t k1) {
+  uint32_t *restrict x0 = c[0], *restrict x1 = c[1], *restrict x2 = c[2], *restrict x3 = c[3];
+#pragma GCC unroll 1
   for (int l = 0; l < BLOCKS; l++) {
-    uint64_t a = (uint64_t)0xD2511F53u * c[0][l], b = (uint64_t)0xCD9E8D57u * c[2][l];
-    c[0][l] = (uint32_t)(b >> 32) ^ c[1][l] ^ k0;
-    c[1][l] = (uint32_t)b;
-    c[2][l] = (uint32_t)(a >> 32) ^ c[3][l] ^ k1;
-    c[3][l] = (uint32_t)a;
+    uint64_t a = (uint64_t)0xD2511F53u * x0[l], b = (uint64_t)0xCD9E8D57u * x2[l];
+    uint32_t y1 = x1[l], y3 = x3[l];
+    x0[l] = (uint32_t)(b >> 32) ^ y1 ^ k0, x1[l] = (uint32_t)b;
+    x2[l] = (uint32_t)(a >> 32) ^ y3 ^ k1, x3[l] = (uint32_t)a;
   }
 }
 

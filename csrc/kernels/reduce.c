@@ -41,17 +41,18 @@ SIMD real extreme_of(const real *x, int64_t n, bool largest) {
   return sum != sum ? sum : largest ? top : -top;
 }
 
-/* first position of the largest (smallest); a NaN beats everything. Sixteen at a time until one
-** of them is it. */
-static int64_t arg_of(const real *x, int64_t n, bool largest) {
-  real m = largest ? extreme_of(x, n, true) : extreme_of(x, n, false);
-  int64_t i = 0;
-  for (int hit = 0; i + 16 <= n; i += 16) {
-    for (int l = 0; l < 16; l++) hit |= (x[i + l] == m) | (x[i + l] != x[i + l]);
-    if (hit) break;
+/* first position of the largest (smallest); a NaN beats everything. Blocks are compared by
+** vectors, then the winning block is searched. */
+SIMD int64_t arg_of(const real *x, int64_t n, bool largest) {
+  enum { BLOCK = 512 };
+  int64_t at = 0;
+  real best = x[0];
+  for (int64_t b = 0; b < n && best == best; b += BLOCK) {
+    real m = extreme_of(x + b, n - b < BLOCK ? n - b : BLOCK, largest);
+    if (m != m || (largest ? m > best : m < best)) best = m, at = b;
   }
-  while (x[i] != m && x[i] == x[i]) i++;
-  return i;
+  while (x[at] != best && x[at] == x[at]) at++;
+  return at;
 }
 
 void K(row_sum)(real *y, const real *px, int64_t ldx, int64_t r0, int64_t r1, int64_t C) {

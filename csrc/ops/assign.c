@@ -1,26 +1,39 @@
-/* assign.c -- x becomes y's value in place, and what made y becomes what made x. */
+/* assign.c -- x becomes y's value in place, and what made y becomes what made x.
+** While gradients are recorded nobody else may see x's elements: a view or a tensor saved for
+** backward would go on with values its gradient does not know of. */
 #include "ops/internal.h"
+
+static int check(const ml_tensor *x, const ml_tensor *y, bool records) {
+  if (!ml_same_shape(x, y))
+    return ml_fail(ML_ESHAPE, "in place: the result is %s, the tensor %s", ml_shape(y).s,
+                   ml_shape(x).s);
+  if (ml_is_float(y->dtype) && !ml_is_float(x->dtype))
+    return ml_fail(ML_ETYPE, "in place: the result is %s, the tensor %s", ml_dtype_name(y->dtype),
+                   ml_dtype_name(x->dtype));
+  if (records && x->requires_grad && x->node == NULL)
+    return ml_fail(ML_ESTATE, "in place: a leaf that requires a gradient may only be written "
+                   "inside no_grad");
+  if (records && x->storage->refs > 1)
+    return ml_fail(ML_ESTATE, "in place: a view or a backward pass to come needs the elements of "
+                   "%s as they are; write to a clone", ml_shape(x).s);
+  return ML_OK;
+}
 
 int ml_assign(ml_tensor *x, ml_tensor *y) {
   bool records = ml_grad_enabled && (x->requires_grad || y->requires_grad);
-  if (ml_numel(x) != ml_numel(y) || !ml_same_shape(x, y))
-    return ml_fail(ML_ESHAPE, "in place: the result is %s, the tensor %s", ml_shape(y).s,
-                   ml_shape(x).s);
-  if (records && x->requires_grad && !x->node)
-    return ml_fail(ML_ESTATE, "in place: a leaf that requires a gradient may only be written under "
-                              "no_grad");
-  if (records && y->node && y->dtype != x->dtype)
-    return ml_fail(ML_ETYPE, "in place: the result is %s, the tensor %s", ml_dtype_name(y->dtype),
-                   ml_dtype_name(x->dtype));
-  if (records && x->storage->refs > 1 && !x->node)
-    return ml_fail(ML_ESTATE, "in place: other tensors share this storage, so the gradient cannot "
-                              "follow; write to a clone");
-  int st = ml_copy_into(x, y);
-  if (st != ML_OK || !records) return st;
-  struct ml_node *was = x->node;
-  if (y->node) y->node->refs++;
-  x->node = y->node;
-  x->requires_grad = y->requires_grad;
-  if (was) ml_node_free(was);
-  return ML_OK;
+  ml_tensor *fits = NULL;
+  int st;
+  TRY(check(x, y, records));
+  TRY(ml_op_to(&fits, (ml_arg[]){{.t = y}, {.i = x->dtype}}));
+  TRY(ml_copy_into(x, fits));
+  if (records) {
+    ml_node *was = x->node;
+    if (fits->node) fits->node->refs++;
+    x->node = fits->node;
+    x->requires_grad = fits->requires_grad;
+    ml_node_free(was);
+  }
+done:
+  ml_tensor_free(fits);
+  return st;
 }

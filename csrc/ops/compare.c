@@ -99,7 +99,7 @@ static int quantify(ml_tensor **out, const ml_arg *a, bool every) {
     ml_arg args[] = {{.t = x}};
     TRY(every ? ml_op_amin(m, args) : ml_op_amax(m, args));
   } else {
-    ml_arg args[] = {{.t = x}, {.i = a[1].i}, {.b = false}};
+    ml_arg args[] = {{.t = x}, a[1], a[2]};
     TRY(every ? ml_op_min_along(m, args) : ml_op_max_along(m, args));
   }
   TRY(ml_to_dtype(out, m[0], ML_BOOL));

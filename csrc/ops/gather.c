@@ -49,11 +49,11 @@ static void run(ml_tensor *y, const ml_tensor *x, const ml_tensor *idx, int64_t 
 }
 
 static int gather_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
-  const ml_tensor *x = n->saved[0];
+  ml_sizes x = ml_noted_shape(n);
   ml_tensor *idx;
-  int st = ml_node_saved(n, 1, &idx);
-  if (st == ML_OK) st = ml_tensor_zeros(dx, dy->dtype, x->ndim, x->size);
-  if (st == ML_OK) run(*dx, dy, idx, ml_row_length(x), true);
+  int st = ml_node_saved(n, 0, &idx);
+  if (st == ML_OK) st = ml_tensor_zeros(dx, dy->dtype, x.ndim, x.size);
+  if (st == ML_OK) run(*dx, dy, idx, x.size[x.ndim - 1], true);
   return st;
 }
 static const ml_op gather_op = {"gather", gather_backward, NULL};
@@ -66,7 +66,7 @@ int ml_gathered(ml_tensor **out, ml_tensor *x, ml_tensor *idx) {
   TRY(ml_tensor_new(&y, w->dtype, idx->ndim, idx->size));
   run(y, w, idx, ml_row_length(x), false);
   TRY(ml_record(&n, &gather_op, y, 1, &w));
-  if (n) ml_node_save(n, w), ml_node_save(n, idx);
+  if (n) ml_note_shape(n, w), ml_node_save(n, idx);
   TRY(y->dtype == x->dtype ? (*out = ml_tensor_ref(y), ML_OK) : ml_to_dtype(out, y, x->dtype));
 done:
   ml_tensor_free(w), ml_tensor_free(y);
@@ -159,7 +159,7 @@ typedef struct {
 } rows_job;
 static void take_task(void *ctx, int64_t r0, int64_t r1) {
   const rows_job *j = ctx;
-  j->k->take_rows(j->y, j->x, j->ids, r0, r1, j->C);
+  ml_int_take_rows(j->y, j->x, j->ids, r0, r1, j->C * j->es);
 }
 static void add_task(void *ctx, int64_t v0, int64_t v1) {
   const rows_job *j = ctx;
@@ -182,13 +182,13 @@ static int add_by_id(ml_tensor *dw, const ml_tensor *dy, const ml_tensor *ids) {
 }
 
 static int take_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
-  const ml_tensor *w = n->saved[0];
+  ml_sizes w = ml_noted_shape(n);
   ml_tensor *ids;
-  int st = ml_node_saved(n, 1, &ids);
-  if (st == ML_OK) st = ml_tensor_zeros(dx, dy->dtype, w->ndim, w->size);
+  int st = ml_node_saved(n, 0, &ids);
+  if (st == ML_OK) st = ml_tensor_zeros(dx, dy->dtype, w.ndim, w.size);
   return st == ML_OK ? add_by_id(*dx, dy, ids) : st;
 }
-static const ml_op take_op = {"take_rows", take_backward, NULL};
+static const ml_op take_op = {"embedding", take_backward, NULL};
 
 /* y (ids.., w's other dimensions) of contiguous w; ids checked, 0-based */
 static int take(ml_tensor **out, ml_tensor *w, ml_tensor *ids) {
@@ -201,10 +201,11 @@ static int take(ml_tensor **out, ml_tensor *w, ml_tensor *ids) {
   memcpy(size + ids->ndim, w->size + 1, sizeof *size * (size_t)(w->ndim - 1));
   TRY(ml_tensor_new(&y, w->dtype, nd, size));
   int64_t C = w->size[0] ? ml_numel(w) / w->size[0] : 0;
-  rows_job j = {.k = ml_k(w->dtype), .y = ml_data(y), .x = ml_data(w), .ids = ml_data(ids), .C = C};
+  rows_job j = {.y = ml_data(y), .x = ml_data(w), .ids = ml_data(ids), .C = C,
+                .es = ml_dtype_size(w->dtype)};
   ml_rows_parallel(ml_numel(ids), ml_grain(C), take_task, &j);
   TRY(ml_record(&n, &take_op, y, 1, &w));
-  if (n) ml_node_save(n, w), ml_node_save(n, ids);
+  if (n) ml_note_shape(n, w), ml_node_save(n, ids);
   *out = y, y = NULL;
 done:
   ml_tensor_free(y);
@@ -228,9 +229,9 @@ done:
   return st;
 }
 
-/* index_select(dim, index): rows of that dimension by 1-based position */
+/* index_select(dim, index): rows of that dimension by 1-based position; any dtype */
 int ml_op_index_select(ml_tensor **out, const ml_arg *a) {
-  ml_tensor *x = a[0].t, *t = NULL, *w = NULL, *f = NULL, *idx = NULL, *y = NULL, *v = NULL;
+  ml_tensor *x = a[0].t, *t = NULL, *w = NULL, *idx = NULL, *y = NULL;
   int d = (int)a[1].i, st;
   if (a[2].t->ndim != 1)
     return ml_fail(ML_ESHAPE, "index_select: the index must be a list, got %s",
@@ -238,13 +239,9 @@ int ml_op_index_select(ml_tensor **out, const ml_arg *a) {
   TRY(checked_index(&idx, "index_select", a[2].t, x->size[d], false));
   TRY(ml_transposed(&t, x, 0, d));
   TRY(ml_dense(&w, t));
-  bool real = ml_is_real(w->dtype); /* other dtypes pass through f64, which holds their values */
-  TRY(real ? (f = ml_tensor_ref(w), ML_OK) : ml_to_dtype(&f, w, ML_F64));
-  TRY(take(&y, f, idx));
-  TRY(real ? (v = ml_tensor_ref(y), ML_OK) : ml_to_dtype(&v, y, w->dtype));
-  TRY(ml_transposed(out, v, 0, d));
+  TRY(take(&y, w, idx));
+  TRY(ml_transposed(out, y, 0, d));
 done:
-  ml_tensor_free(t), ml_tensor_free(w), ml_tensor_free(f), ml_tensor_free(idx);
-  ml_tensor_free(y), ml_tensor_free(v);
+  ml_tensor_free(t), ml_tensor_free(w), ml_tensor_free(idx), ml_tensor_free(y);
   return st;
 }

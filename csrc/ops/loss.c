@@ -1,5 +1,6 @@
 /* loss.c -- cross_entropy of logits (N, V) and class ids (N), 0-based; rows whose id is `ignore`
 ** count for nothing. log-sum-exp is row_lse's, as in the fused head. */
+#include "kernels/integer.h"
 #include "ops/internal.h"
 
 typedef struct { const ml_tensor *z; char *lse; const int64_t *ids; const void *g; } job;
@@ -22,7 +23,7 @@ static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   TRY(ml_node_saved(n, 0, &z));
   TRY(ml_node_saved(n, 1, &lse));
   TRY(ml_node_saved(n, 2, &ids));
-  TRY(ml_mul(&g, dy, n->saved[3])); /* ignored rows get exactly 0 */
+  TRY(ml_mul(&g, dy, n->saved[3])); /* an ignored row's is 0: ce_grad skips it */
   TRY(ml_clone(dx, z));
   job j = {*dx, ml_data(lse), ml_data(ids), ml_data(g)};
   ml_rows_parallel(z->size[0], ml_grain(z->size[1]), grad_task, &j);
@@ -41,17 +42,13 @@ static int clean_ids(ml_tensor **out, ml_tensor **learned, ml_tensor *ids0, int6
   TRY(ml_to_dtype(&w, ids0, ML_I64));
   TRY(ml_clone(&ids, w));
   TRY(ml_tensor_new(&m, ML_I64, 1, z->size));
-  int64_t *p = ml_data(ids), *q = ml_data(m);
-  *count = 0;
-  for (int64_t i = 0; i < z->size[0]; i++) {
-    q[i] = p[i] != ignore;
-    *count += q[i];
-    if (!q[i]) p[i] = 0;
-    if (p[i] < 0 || p[i] >= z->size[1]) {
-      st = ml_fail(ML_ERANGE, "cross_entropy: id %lld at row %lld is outside 0..%lld",
-                   (long long)p[i], (long long)i + 1, (long long)z->size[1] - 1);
-      goto done;
-    }
+  int64_t bad;
+  *count = ml_int_labels(ml_data(ids), ml_data(m), z->size[0], ignore, z->size[1], &bad);
+  if (*count < 0) {
+    st = ml_fail(ML_ERANGE, "cross_entropy: id %lld at row %lld is outside 0..%lld",
+                 (long long)ml_item_i64(ids, bad), (long long)bad + 1,
+                 (long long)z->size[1] - 1);
+    goto done;
   }
   TRY(ml_to_dtype(&f, m, z->dtype));
   *out = ids, ids = NULL, *learned = f, f = NULL;
@@ -76,7 +73,10 @@ static int per_row(ml_tensor **out, ml_tensor *z, ml_tensor *ids, ml_tensor *lea
   TRY(ml_mul(&y, raw, learned));
   ml_grad_enabled = was;
   TRY(ml_record(&n, &ce_op, y, 1, &z));
-  if (n) ml_node_save(n, z), ml_node_save(n, lse), ml_node_save(n, ids), ml_node_save(n, learned);
+  if (n) {
+    TRY(ml_keep(n, z));
+    ml_node_save(n, lse), ml_node_save(n, ids), ml_node_save(n, learned);
+  }
   *out = y, y = NULL;
 done:
   ml_grad_enabled = was;

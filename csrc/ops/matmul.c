@@ -42,10 +42,10 @@ done:
 
 /* da = dc b^T, db = a^T dc */
 static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
-  ml_tensor *a, *b, *t = NULL;
-  int st, nd = dy->ndim;
-  TRY(ml_node_saved(n, 0, &a));
-  TRY(ml_node_saved(n, 1, &b));
+  ml_tensor *a = NULL, *b = NULL, *t = NULL;
+  int st = ML_OK, nd = dy->ndim, at = 0;
+  if (ml_node_needs(n, 1)) TRY(ml_node_saved(n, at++, &a));
+  if (ml_node_needs(n, 0)) TRY(ml_node_saved(n, at, &b));
   if (ml_node_needs(n, 0)) {
     TRY(ml_view_transpose(&t, b, nd - 2, nd - 1));
     TRY(product_new(&dx[0], dy, t));
@@ -68,7 +68,8 @@ static int core(ml_tensor **out, ml_tensor *a, ml_tensor *b) {
   int st;
   TRY(product_new(&y, a, b));
   TRY(ml_record(&n, &matmul_op, y, 2, (ml_tensor *[]){a, b}));
-  if (n) ml_node_save(n, a), ml_node_save(n, b);
+  if (n && ml_node_needs(n, 1)) TRY(ml_keep(n, a));
+  if (n && ml_node_needs(n, 0)) TRY(ml_keep(n, b));
   *out = y, y = NULL;
 done:
   ml_tensor_free(y);

@@ -67,7 +67,7 @@ static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
 done:
   return st;
 }
-static const ml_op norm_op = {"norm", backward, NULL};
+static const ml_op norm_op[] = {{"rms_norm", backward, NULL}, {"layer_norm", backward, NULL}};
 
 static int check_gain(const char *name, const ml_tensor *x, const ml_tensor *w, const char *what) {
   if (!w || (w->ndim == 1 && w->size[0] == ml_row_length(x) && w->dtype == x->dtype)) return ML_OK;
@@ -91,11 +91,11 @@ static int norm(ml_tensor **out, const char *name, ml_tensor *x0, ml_tensor *w0,
   job j = {.k = ml_k(x->dtype), .layer = layer, .eps = eps, .out = ml_data(y), .x = ml_data(x),
            .w = w ? ml_data(w) : NULL, .b = b ? ml_data(b) : NULL, .C = ml_row_length(x)};
   ml_rows_parallel(ml_rows_of(x), ml_grain(j.C), rows_task, &j);
-  TRY(ml_record(&n, &norm_op, y, 3, (ml_tensor *[]){x, w, b}));
+  TRY(ml_record(&n, &norm_op[layer], y, 3, (ml_tensor *[]){x, w, b}));
   if (n) {
     n->i[0] = layer, n->d[0] = eps;
-    ml_node_save(n, x);
-    if (w) ml_node_save(n, w);
+    TRY(ml_keep(n, x));
+    if (w) TRY(ml_keep(n, w));
   }
   *out = y, y = NULL;
 done:

@@ -134,14 +134,13 @@ done:
 
 /* dy, with the reduced dimension back as 1, spread over x's shape */
 static int spread(ml_tensor **dx, ml_node *n, ml_tensor *dy) {
-  const ml_tensor *x = n->saved[0];
-  int64_t size[ML_MAX_DIMS];
+  ml_sizes x = ml_noted_shape(n), one = x;
   ml_tensor *v = NULL;
   int st;
-  for (int d = 0; d < x->ndim; d++)
-    size[d] = n->i[0] == ML_NO_DIM || d == n->i[0] ? 1 : x->size[d];
-  TRY(ml_view_reshape(&v, dy, x->ndim, size));
-  TRY(ml_view_expand(dx, v, x->ndim, x->size));
+  for (int d = 0; d < x.ndim; d++)
+    if (n->i[9] == ML_NO_DIM || d == n->i[9]) one.size[d] = 1;
+  TRY(ml_view_reshape(&v, dy, x.ndim, one.size));
+  TRY(ml_view_expand(dx, v, x.ndim, x.size));
 done:
   ml_tensor_free(v);
   return st;
@@ -165,7 +164,7 @@ int ml_reduced(ml_tensor **out, ml_tensor *x, int d, bool keepdim) {
     ml_tensor_free(y), y = v, v = NULL;
   }
   TRY(ml_record(&n, &sum_op, y, 1, &x));
-  if (n) n->i[0] = d, ml_node_save(n, x);
+  if (n) n->i[9] = d, ml_note_shape(n, x);
   *out = y, y = NULL;
 done:
   ml_tensor_free(y), ml_tensor_free(v);
@@ -177,56 +176,104 @@ int ml_op_sum(ml_tensor **out, const ml_arg *a) {
   return ml_reduced(out, a[0].t, (int)a[1].i, a[2].b);
 }
 
-static int times(ml_tensor **out, ml_tensor *x, double factor) {
+static int over(ml_tensor **out, ml_tensor *x, double count) {
   ml_tensor *s = NULL;
   int st;
-  TRY(ml_tensor_scalar(&s, x->dtype, factor));
-  TRY(ml_mul(out, x, s));
+  TRY(ml_tensor_scalar(&s, x->dtype, count));
+  TRY(ml_div(out, x, s));
 done:
   ml_tensor_free(s);
   return st;
 }
 
-static int64_t count_of(const ml_tensor *x, int64_t d) {
-  return d == ML_NO_DIM ? ml_numel(x) : x->size[d];
+static double count_of(const ml_tensor *x, int64_t d) {
+  return (double)(d == ML_NO_DIM ? ml_numel(x) : x->size[d]);
+}
+
+/* x, integers as f32: a mean of truth values is a rate */
+static int averageable(ml_tensor **out, const char *name, ml_tensor *x) {
+  if (!ml_is_integer(x->dtype)) *out = ml_tensor_ref(x);
+  return ml_is_integer(x->dtype) ? ml_to_dtype(out, x, ML_F32) : ml_need_real(name, x);
 }
 
 int ml_op_mean(ml_tensor **out, const ml_arg *a) {
-  ml_tensor *s = NULL;
+  ml_tensor *x = NULL, *s = NULL;
   int st;
-  TRY(ml_need_real("mean", a[0].t));
-  TRY(ml_op_sum(&s, a));
-  TRY(times(out, s, 1 / (double)count_of(a[0].t, a[1].i)));
+  TRY(averageable(&x, "mean", a[0].t));
+  TRY(ml_reduced(&s, x, (int)a[1].i, a[2].b));
+  TRY(over(out, s, count_of(x, a[1].i)));
 done:
-  ml_tensor_free(s);
+  ml_tensor_free(x), ml_tensor_free(s);
   return st;
 }
 
 /* var(dim, { keepdim, correction = 1 }): sum((x - mean)^2) / (n - correction) */
 int ml_op_var(ml_tensor **out, const ml_arg *a) {
-  ml_tensor *m = NULL, *c = NULL, *q = NULL, *s = NULL;
+  ml_tensor *x = NULL, *m = NULL, *c = NULL, *q = NULL, *s = NULL;
   int st;
-  TRY(ml_need_real("var", a[0].t));
-  TRY(ml_op_mean(&m, (ml_arg[]){a[0], a[1], {.b = true}}));
-  TRY(ml_sub(&c, a[0].t, m));
+  TRY(averageable(&x, "var", a[0].t));
+  TRY(ml_op_mean(&m, (ml_arg[]){{.t = x}, a[1], {.b = true}}));
+  TRY(ml_sub(&c, x, m));
   TRY(ml_mul(&q, c, c));
   TRY(ml_reduced(&s, q, (int)a[1].i, a[2].b));
-  TRY(times(out, s, 1 / ((double)count_of(a[0].t, a[1].i) - (double)a[3].i)));
+  TRY(over(out, s, count_of(x, a[1].i) - (double)a[3].i));
 done:
-  ml_tensor_free(m), ml_tensor_free(c), ml_tensor_free(q), ml_tensor_free(s);
+  ml_tensor_free(x), ml_tensor_free(m), ml_tensor_free(c), ml_tensor_free(q), ml_tensor_free(s);
   return st;
 }
 
-/* norm(dim, { keepdim }): sqrt(sum(x^2)) */
-int ml_op_norm(ml_tensor **out, const ml_arg *a) {
-  ml_tensor *q = NULL, *s = NULL;
+/* dx = dy x / y, and 0 where the norm is 0; y has dimension i[9] as 1 here */
+static int norm_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
+  ml_tensor *x, *y, *g = NULL, *q = NULL, *flat = NULL, *zero = NULL, *f = NULL;
   int st;
-  TRY(ml_need_real("norm", a[0].t));
-  TRY(ml_mul(&q, a[0].t, a[0].t));
-  TRY(ml_reduced(&s, q, (int)a[1].i, a[2].b));
-  TRY(ml_op_sqrt(out, (ml_arg[]){{.t = s}}));
+  TRY(ml_node_saved(n, 0, &x));
+  TRY(ml_node_saved(n, 1, &y));
+  TRY(ml_view_reshape(&g, dy, y->ndim, y->size));
+  TRY(ml_div(&q, g, y));
+  TRY(ml_tensor_scalar(&zero, y->dtype, 0));
+  TRY(ml_op_eq(&flat, (ml_arg[]){{.t = y}, {.t = zero}}));
+  TRY(ml_op_where(&f, (ml_arg[]){{.t = flat}, {.t = zero}, {.t = q}}));
+  TRY(ml_mul(dx, x, f));
 done:
+  ml_tensor_free(g), ml_tensor_free(q), ml_tensor_free(flat), ml_tensor_free(zero);
+  ml_tensor_free(f);
+  return st;
+}
+static const ml_op norm_op = {"norm", norm_backward, NULL};
+
+/* sqrt(sum(x^2)) with the dimension kept, unrecorded */
+static int norm_of(ml_tensor **out, ml_tensor *x, int d) {
+  ml_tensor *q = NULL, *s = NULL;
+  bool was = ml_grad_enabled;
+  int st;
+  ml_grad_enabled = false;
+  TRY(ml_mul(&q, x, x));
+  TRY(ml_reduced(&s, q, d, true));
+  TRY(ml_apply1(out, ml_k(x->dtype)->sqrt, s));
+done:
+  ml_grad_enabled = was;
   ml_tensor_free(q), ml_tensor_free(s);
+  return st;
+}
+
+/* norm(dim, { keepdim }) */
+int ml_op_norm(ml_tensor **out, const ml_arg *a) {
+  ml_tensor *x = a[0].t, *kept = NULL, *y = NULL;
+  ml_node *n = NULL;
+  int st, d = (int)a[1].i;
+  TRY(ml_need_real("norm", x));
+  TRY(norm_of(&kept, x, d));
+  if (a[2].b) TRY(ml_view_alias(&y, kept));
+  else if (d == ML_NO_DIM) TRY(ml_view_reshape(&y, kept, 0, NULL));
+  else TRY(ml_view_squeeze(&y, kept, d));
+  TRY(ml_record(&n, &norm_op, y, 1, &x));
+  if (n) {
+    TRY(ml_keep(n, x));
+    TRY(ml_keep(n, kept));
+  }
+  *out = y, y = NULL;
+done:
+  ml_tensor_free(kept), ml_tensor_free(y);
   return st;
 }
 

@@ -22,10 +22,10 @@ static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   ml_rows_parallel(ml_rows_of(y), ml_grain(j.C), task, &j);
   return ML_OK;
 }
-static const ml_op softmax_op = {"softmax", backward, NULL};
+static const ml_op softmax_op[] = {{"softmax", backward, NULL}, {"log_softmax", backward, NULL}};
 
 static int last(ml_tensor **out, ml_tensor *x, bool log) {
-  ml_tensor *y = NULL, *alias = NULL;
+  ml_tensor *y = NULL;
   ml_node *n = NULL;
   int st;
   TRY(ml_tensor_like(&y, x));
@@ -33,15 +33,14 @@ static int last(ml_tensor **out, ml_tensor *x, bool log) {
   job j = {log ? k->log_softmax : k->softmax, NULL, ml_data(y), ml_data(x), NULL,
            ml_row_length(x)};
   ml_rows_parallel(ml_rows_of(x), ml_grain(j.C), task, &j);
-  TRY(ml_record(&n, &softmax_op, y, 1, &x));
+  TRY(ml_record(&n, &softmax_op[log], y, 1, &x));
   if (n) {
     n->i[0] = log;
-    TRY(ml_view_alias(&alias, y));
-    ml_node_save(n, alias);
+    TRY(ml_keep(n, y));
   }
   *out = y, y = NULL;
 done:
-  ml_tensor_free(y), ml_tensor_free(alias);
+  ml_tensor_free(y);
   return st;
 }
 

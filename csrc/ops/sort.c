@@ -2,14 +2,13 @@
 #include "kernels/integer.h"
 #include "ops/internal.h"
 
-typedef struct { const ml_tensor *x; int64_t *idx, *tmp, C, k; bool descending; } job;
+typedef struct { const ml_tensor *x; int64_t *idx, C, k; bool descending; } job;
 
-/* one row a task: its order goes to tmp, the first k of it to idx */
+/* one row a task: its order, made in scratch, then the first k of it */
 static void task(void *ctx, int64_t r, int worker) {
   const job *j = ctx;
-  int64_t *order = j->tmp + r * 2 * j->C;
+  int64_t *order = ml_scratch(worker);
   const char *row = ml_row(j->x, r, j->C);
-  (void)worker;
   if (ml_is_real(j->x->dtype))
     ml_k(j->x->dtype)->row_sort(order, row, j->C, j->descending, order + j->C);
   else ml_int_row_sort(order, (const int64_t *)row, j->C, j->descending, order + j->C);
@@ -20,17 +19,16 @@ static void task(void *ctx, int64_t r, int worker) {
 static int ranked(ml_tensor **out, ml_tensor *x, int64_t k, bool descending) {
   int64_t size[ML_MAX_DIMS], C = ml_row_length(x), R = ml_rows_of(x);
   ml_tensor *w = NULL;
-  int64_t *tmp = ml_alloc((size_t)(2 * R * C) * sizeof *tmp);
-  int st = tmp ? ML_OK : ML_ENOMEM;
-  if (st != ML_OK) return st;
+  int st;
+  TRY(ml_scratch_reserve((size_t)(2 * C) * sizeof(int64_t)));
   memcpy(size, x->size, sizeof size);
   size[x->ndim - 1] = k;
   TRY(ml_is_real(x->dtype) ? ml_contiguous(&w, x) : ml_to_dtype(&w, x, ML_I64));
   TRY(ml_tensor_new(out, ML_I64, x->ndim, size));
-  job j = {w, ml_data(*out), tmp, C, k, descending};
+  job j = {w, ml_data(*out), C, k, descending};
   ml_parallel(R, task, &j);
 done:
-  ml_free(tmp), ml_tensor_free(w);
+  ml_tensor_free(w);
   return st;
 }
 

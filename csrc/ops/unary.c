@@ -3,7 +3,7 @@
 #include "ops/internal.h"
 
 typedef struct {
-  const char *name;
+  ml_op op;
   size_t f;             /* offsets into ml_kernels */
   size_t grad;          /* kernel of (dy, s); 0 = dy (*or/) inner(s) * factor */
   size_t inner;         /* kernel of s; 0 = s itself */
@@ -11,22 +11,25 @@ typedef struct {
   double factor;
 } unary;
 
+static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx);
+
 #define AT(k) offsetof(ml_kernels, k)
-#define BY_X(n) {#n, AT(n), AT(n##_grad), 0, false, false, false, 1}
-#define BY_Y(n) {#n, AT(n), AT(n##_grad), 0, true, false, false, 1}
+#define NAME(n) {n, backward, NULL}
+#define BY_X(n) {NAME(#n), AT(n), AT(n##_grad), 0, false, false, false, 1}
+#define BY_Y(n) {NAME(#n), AT(n), AT(n##_grad), 0, true, false, false, 1}
 enum { SILU, GELU, GELU_TANH, RELU, RELU2, LOGSIGMOID, SOFTPLUS, ERF, TANH, SIGMOID, EXP, LOG, SQRT,
        ABS, SIN, COS, FLOOR, SIGN };
 static const unary table[] = {
   BY_X(silu), BY_X(gelu), BY_X(gelu_tanh), BY_X(relu), BY_X(relu2), BY_X(logsigmoid),
   BY_X(softplus), BY_X(erf), BY_Y(tanh), BY_Y(sigmoid),
-  {"exp", AT(exp), 0, 0, true, false, false, 1},
-  {"log", AT(log), 0, 0, false, true, false, 1},
-  {"sqrt", AT(sqrt), 0, 0, true, true, false, 0.5},
-  {"abs", AT(abs), 0, AT(sign), false, false, false, 1},
-  {"sin", AT(sin), 0, AT(cos), false, false, false, 1},
-  {"cos", AT(cos), 0, AT(sin), false, false, false, -1},
-  {"floor", AT(floor), 0, 0, false, false, true, 0},
-  {"sign", AT(sign), 0, 0, false, false, true, 0},
+  {NAME("exp"), AT(exp), 0, 0, true, false, false, 1},
+  {NAME("log"), AT(log), 0, 0, false, true, false, 1},
+  {NAME("sqrt"), AT(sqrt), 0, 0, true, true, false, 0.5},
+  {NAME("abs"), AT(abs), 0, AT(sign), false, false, false, 1},
+  {NAME("sin"), AT(sin), 0, AT(cos), false, false, false, 1},
+  {NAME("cos"), AT(cos), 0, AT(sin), false, false, false, -1},
+  {NAME("floor"), AT(floor), 0, 0, false, false, true, 0},
+  {NAME("sign"), AT(sign), 0, 0, false, false, true, 0},
 };
 
 static void *kernel(int dtype, size_t offset) {
@@ -54,24 +57,19 @@ done:
   ml_tensor_free(inner), ml_tensor_free(d);
   return st;
 }
-static const ml_op unary_op = {"unary", backward, NULL};
-
 static int unary_forward(ml_tensor **out, int which, ml_tensor *x) {
   const unary *u = &table[which];
-  ml_tensor *y = NULL, *alias = NULL;
+  ml_tensor *y = NULL;
   ml_node *n = NULL;
   int st;
-  TRY(ml_need_real(u->name, x));
+  TRY(ml_need_real(u->op.name, x));
   TRY(ml_apply1(&y, kernel(x->dtype, u->f), x));
-  TRY(ml_record(&n, &unary_op, y, 1, &x));
-  if (n) {
-    n->i[0] = which;
-    if (u->of_y) TRY(ml_view_alias(&alias, y));
-    ml_node_save(n, u->of_y ? alias : x);
-  }
+  TRY(ml_record(&n, &u->op, y, 1, &x));
+  if (n) n->i[0] = which;
+  if (n && !u->none) TRY(ml_keep(n, u->of_y ? y : x));
   *out = y, y = NULL;
 done:
-  ml_tensor_free(y), ml_tensor_free(alias);
+  ml_tensor_free(y);
   return st;
 }
 

@@ -1,4 +1,4 @@
-/* where.c -- where(c, a, b), masked_fill, clamp. */
+/* where.c -- where(c, a, b), masked_fill, tril, triu, clamp. */
 #include "kernels/integer.h"
 #include "ops/internal.h"
 
@@ -22,8 +22,7 @@ static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
     if (!ml_node_needs(n, side)) continue;
     ml_arg args[] = {{.t = c}, {.t = side ? zero : dy}, {.t = side ? dy : zero}};
     TRY(ml_op_where(&v, args));
-    const ml_tensor *like = n->saved[1 + side];
-    TRY(ml_sum_to(&dx[side], v, like->ndim, like->size));
+    TRY(ml_sum_to_operand(&dx[side], v, n, side));
     ml_tensor_free(v), v = NULL;
   }
 done:
@@ -67,12 +66,33 @@ int ml_op_where(ml_tensor **out, const ml_arg *arg) {
   TRY(ml_promote("where", &a, &b, arg[1].t, arg[2].t, true));
   TRY(choose(&y, c, a, b));
   TRY(ml_record(&n, &where_op, y, 2, (ml_tensor *[]){a, b}));
-  if (n) ml_node_save(n, c), ml_node_save(n, a), ml_node_save(n, b);
+  if (n) {
+    TRY(ml_keep(n, c));
+    ml_note_operand(n, 0, a), ml_note_operand(n, 1, b);
+  }
   *out = y, y = NULL;
 done:
   ml_tensor_free(a), ml_tensor_free(b), ml_tensor_free(y);
   return st;
 }
+
+/* ---- triangles: x where column <= row + k (tril), or >= (triu), else 0 ---- */
+static int triangle(ml_tensor **out, const char *name, const ml_arg *a, bool lower) {
+  ml_tensor *x = a[0].t, *mask = NULL, *zero = NULL;
+  int st;
+  if (x->ndim < 2)
+    return ml_fail(ML_ESHAPE, "%s: needs a matrix, got %s", name, ml_shape(x).s);
+  int64_t size[2] = {x->size[x->ndim - 2], x->size[x->ndim - 1]};
+  TRY(ml_tensor_new(&mask, ML_BOOL, 2, size));
+  ml_int_triangle(ml_data(mask), size[0], size[1], a[1].i, lower);
+  TRY(ml_tensor_scalar(&zero, x->dtype, 0));
+  TRY(ml_op_where(out, (ml_arg[]){{.t = mask}, {.t = x}, {.t = zero}}));
+done:
+  ml_tensor_free(mask), ml_tensor_free(zero);
+  return st;
+}
+int ml_op_tril(ml_tensor **out, const ml_arg *a) { return triangle(out, "tril", a, true); }
+int ml_op_triu(ml_tensor **out, const ml_arg *a) { return triangle(out, "triu", a, false); }
 
 /* x with value where mask is true */
 int ml_op_masked_fill(ml_tensor **out, const ml_arg *a) {
@@ -100,17 +120,34 @@ done:
 }
 static const ml_op clamp_op = {"clamp", clamp_backward, NULL};
 
+/* integers: bounds saturate to 64 bits */
+static int clamp_integers(ml_tensor **out, const ml_arg *a) {
+  ml_tensor *lo = NULL, *hi = NULL, *y = NULL;
+  int st, dtype = a[0].t->dtype == ML_BOOL ? ML_I64 : a[0].t->dtype;
+  TRY(ml_tensor_scalar(&lo, dtype, a[1].n));
+  TRY(ml_tensor_scalar(&hi, dtype, a[2].n));
+  TRY(ml_op_maximum(&y, (ml_arg[]){{.t = a[0].t}, {.t = lo}}));
+  TRY(ml_op_minimum(out, (ml_arg[]){{.t = y}, {.t = hi}}));
+done:
+  ml_tensor_free(lo), ml_tensor_free(hi), ml_tensor_free(y);
+  return st;
+}
+
 /* min(max(x, lo), hi) */
 int ml_op_clamp(ml_tensor **out, const ml_arg *a) {
   ml_tensor *x = a[0].t, *y = NULL;
   ml_node *n = NULL;
   int st;
+  if (ml_is_integer(x->dtype)) return clamp_integers(out, a);
   TRY(ml_need_real("clamp", x));
   job j = {ml_k(x->dtype), a[1].n, a[2].n};
   TRY(ml_tensor_like(&y, x));
   TRY(ml_iterate(2, (ml_tensor *[]){y, x}, clamp_row, &j));
   TRY(ml_record(&n, &clamp_op, y, 1, &x));
-  if (n) ml_node_save(n, x), n->d[0] = j.lo, n->d[1] = j.hi;
+  if (n) {
+    n->d[0] = j.lo, n->d[1] = j.hi;
+    TRY(ml_keep(n, x));
+  }
   *out = y, y = NULL;
 done:
   ml_tensor_free(y);

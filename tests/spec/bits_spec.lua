@@ -12,8 +12,8 @@ end
 
 local function present()
   local list = {}
-  for _, isa in ipairs { "avx2", "avx512", "neon" } do
-    if core.sys.has_isa(isa) then list[#list + 1] = isa end
+  for _, isa in ipairs(core.sys.cpu().isas) do
+    if isa ~= "scalar" then list[#list + 1] = isa end
   end
   return list
 end

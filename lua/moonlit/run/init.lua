@@ -39,7 +39,9 @@ local function recipe_source()
 end
 
 local function describe(o)
-  return { status = "running", steps = o.steps, seed = o.seed, moonlit = version.moonlit,
+  local blas = package.loaded["moonlit.blas"] -- results of another engine are its own
+  return { engine = blas and blas.engine() or "moonlit",
+           status = "running", steps = o.steps, seed = o.seed, moonlit = version.moonlit,
            numerics = version.numerics, isa = core.sys.isa(), threads = core.sys.threads(),
            cpu = core.sys.cpu().name, started = os.date("!%Y-%m-%dT%H:%M:%SZ"),
            last = json.array {} }

@@ -51,7 +51,8 @@ describe("json", function()
   it("answers nil, a message with the place, and a code to bad text", function()
     for text, part in pairs { ['{"a": 1,}'] = "line 1", ["[1,\n2"] = "line 2", [""] = "byte 0",
                               ['{"a":1,"a":2}'] = "duplicate", ["[9223372036854775808]"] = "big",
-                              ["[1e999]"] = "overflow", ['"\xff"'] = "decode byte", ["1 2"] = "end of",
+                              ["[1e999]"] = "overflow", ['"\xff"'] = "decode byte",
+                              ["1 2"] = "end of",
                               [("["):rep(5000)] = "depth",
                               [("["):rep(1500) .. ("]"):rep(1500)] = "deeper" } do
       local v, message, code = json.decode(text)

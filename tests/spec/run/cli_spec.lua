@@ -49,7 +49,8 @@ describe("moonlit", function()
   it("reads, evaluates, prints", function()
     local path = os.tmpname()
     local file = io.open(path, "w")
-    file:write("1 + 1\nx = _ + 40\nx\nfor i = 1, 2 do\n  print(i)\nend\nerror 'oops'\n)\nml.version\n")
+    file:write "1 + 1\nx = _ + 40\nx\nfor i = 1, 2 do\n  print(i)\nend\n"
+    file:write "error 'oops'\n)\nml.version\n"
     file:close()
     local code, text = command("repl <" .. path)
     os.remove(path)

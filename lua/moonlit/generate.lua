@@ -1,0 +1,187 @@
+--- Text from a model: batched decoding with a KV cache, ragged prompts, sampling that does not
+--- depend on the batch. Reached as model:generate(prompts, opt) and model:stream(prompt, opt).
+---
+--- A draw is keyed by (seed, rollout, prompt, sample, position): the prompt by its content, the
+--- sample by how many equal prompts came before it in the list. The same prompt gives the same
+--- text alone, in any batch, in any order.
+local core = require "moonlit.core"
+local options = require "moonlit.options"
+
+local generate = {}
+
+--- tokens: new ids at most. temperature 0 is greedy; top_k, top_p, min_p apply in this order.
+--- stop: ids and strings. hook(logits, sequences) may write to the (active, V) logits, or return
+--- others, before sampling; sequences[i] is row i's { ids, prompt }. tokenizer: for strings.
+local defaults = {
+  tokens = 64, temperature = 1, top_k = 0, top_p = 1, min_p = 0, stop = {}, seed = 0, rollout = 0,
+  logprobs = false, tokenizer = options.optional, hook = options.optional,
+}
+
+-- 32 bits of FNV-1a over the ids: which prompt a draw belongs to
+local function key_of(ids)
+  local h = 2166136261
+  for _, id in ipairs(ids) do
+    for shift = 0, 24, 8 do h = ((h ~ (id >> shift & 0xff)) * 16777619) & 0xffffffff end
+  end
+  return h >> 1
+end
+
+local function prompt_ids(prompt, o, i)
+  if type(prompt) == "string" then
+    if not o.tokenizer then
+      error("generate: prompt " .. i .. " is text, so the option tokenizer is needed", 4)
+    end
+    prompt = o.tokenizer:encode(prompt)
+  end
+  if type(prompt) ~= "table" or #prompt == 0 then
+    error(("generate: prompt %d must be text or a list of at least one id"):format(i), 4)
+  end
+  return prompt
+end
+
+local function stop_sets(o)
+  local ids, texts = {}, {}
+  for _, s in ipairs(type(o.stop) == "table" and o.stop or { o.stop }) do
+    if math.type(s) == "integer" then ids[s] = true
+    elseif type(s) == "string" and o.tokenizer then texts[#texts + 1] = s
+    else
+      error("generate: stop takes ids, and strings when there is a tokenizer; got " ..
+            tostring(s), 4)
+    end
+  end
+  return ids, texts
+end
+
+-- one prompt or a list of them
+local function as_list(prompts)
+  local single = type(prompts) == "string" or type(prompts[1]) == "number"
+  return single and { prompts } or prompts
+end
+
+local Session = {}
+Session.__index = Session
+
+-- the sequences of a call, and the cache they live in
+local function start(model, prompts, opt)
+  local o = options(opt, defaults, "generate", 4)
+  local self = setmetatable({ model = model, o = o, all = {}, active = {} }, Session)
+  self.stop_ids, self.stop_texts = stop_sets(o)
+  local context, longest, seen = model.options.context, 0, {}
+  for i, prompt in ipairs(as_list(prompts)) do
+    local ids = prompt_ids(prompt, o, i)
+    if #ids > context then
+      error(("generate: prompt %d has %d ids, the context is %d"):format(i, #ids, context), 3)
+    end
+    local key = key_of(ids)
+    local sample = seen[key] or 0
+    seen[key] = sample + 1
+    self.all[i] = { slot = i, prompt = ids, ids = {}, logprobs = {}, feed = ids, key = key,
+                    sample = sample }
+    self.active[i] = self.all[i]
+    longest = math.max(longest, #ids)
+  end
+  if #self.all == 0 then error("generate: no prompts", 3) end
+  self.cache = model:cache(#self.all, math.min(context, longest + o.tokens))
+  return self
+end
+
+-- why a sequence ends after its newest id, or nil
+function Session:reason(s)
+  local id = s.ids[#s.ids]
+  if self.stop_ids[id] then return id end
+  if #self.stop_texts > 0 then
+    local text = self.o.tokenizer:decode(s.ids)
+    for _, stop in ipairs(self.stop_texts) do
+      local at = text:find(stop, 1, true)
+      if at then
+        s.text = text:sub(1, at - 1)
+        return stop
+      end
+    end
+  end
+  if #s.ids >= self.o.tokens then return "length" end
+  if #s.prompt + #s.ids >= self.model.options.context then return "context" end
+end
+
+function Session:logits()
+  local sequences = {}
+  for i, s in ipairs(self.active) do sequences[i] = { slot = s.slot, ids = s.feed } end
+  local logits = self.model:decode(self.cache, sequences)
+  if self.o.hook then logits = self.o.hook(logits, self.active) or logits end
+  return logits
+end
+
+-- one more id for every active sequence
+function Session:step()
+  local o, prompt, sample, position = self.o, {}, {}, {}
+  local logits <close> = self:logits()
+  for i, s in ipairs(self.active) do
+    prompt[i], sample[i], position[i] = s.key, s.sample, #s.prompt + #s.ids
+  end
+  local ids, logprobs = core.sample(logits, { temperature = o.temperature, top_k = o.top_k,
+    top_p = o.top_p, min_p = o.min_p, seed = o.seed, rollout = o.rollout },
+    prompt, sample, position)
+  local going = {}
+  for i, s in ipairs(self.active) do
+    s.ids[#s.ids + 1], s.logprobs[#s.logprobs + 1] = ids[i], logprobs[i]
+    s.feed = { ids[i] }
+    s.stop = self:reason(s)
+    if s.stop then self.cache:truncate(s.slot) else going[#going + 1] = s end
+  end
+  self.active = going
+end
+
+local function result(s, o)
+  local text = s.text or (o.tokenizer and o.tokenizer:decode(s.ids))
+  return { ids = s.ids, text = text, logprobs = o.logprobs and s.logprobs or nil, stop = s.stop }
+end
+
+--- @param prompts (string|integer[])[]  a list; one prompt alone is a list of one
+--- @param opt? table  see defaults above
+--- @return {ids: integer[], text: string?, logprobs: number[]?, stop: integer|string}[]
+---   ids are the new ones; stop is what ended it: the id or string, "length" or "context"
+function generate.generate(model, prompts, opt)
+  local session = start(model, prompts, opt)
+  if session.o.tokens > 0 then
+    while #session.active > 0 do session:step() end
+  end
+  session.cache:free()
+  local out = {}
+  for i, s in ipairs(session.all) do
+    s.stop = s.stop or "length"
+    out[i] = result(s, session.o)
+  end
+  return out
+end
+
+-- how much of text is safe to show: a tail that may become a stop string waits
+local function settled(session, s, text)
+  if s.stop then return #text end
+  local hold = 0
+  for _, stop in ipairs(session.stop_texts) do
+    for n = math.min(#stop - 1, #text), hold + 1, -1 do
+      if text:sub(-n) == stop:sub(1, n) then hold = n break end
+    end
+  end
+  return #text - hold
+end
+
+--- for piece, id, logprob in model:stream(prompt, opt) do ... end
+--- piece is new text (false without a tokenizer); strings in stop end it without being shown.
+function generate.stream(model, prompt, opt)
+  local session = start(model, { prompt }, opt)
+  local s, shown = session.all[1], 0
+  return function()
+    if s.stop or session.o.tokens == 0 then return session.cache:free() end
+    session:step()
+    local n = #s.ids
+    local text = s.text or (session.o.tokenizer and session.o.tokenizer:decode(s.ids))
+    if not text then return false, s.ids[n], s.logprobs[n] end
+    local upto = settled(session, s, text)
+    local piece = text:sub(shown + 1, upto)
+    shown = math.max(shown, upto)
+    return piece, s.ids[n], s.logprobs[n]
+  end
+end
+
+return generate
