@@ -39,10 +39,12 @@ local LUA = {
   options = set "", core = set "", json = set "core options",
   tensor = set(low), autograd = set(low .. " tensor"), text = set(low .. " tensor"),
   ckpt = set(low .. " tensor"), sys = set(low),
-  loss = set(low .. " tensor"), optim = set(low .. " tensor"), reward = set(low .. " tensor text nn"),
+  loss = set(low .. " tensor"), optim = set(low .. " tensor"),
+  reward = set(low .. " tensor text nn"),
   nn = set(low .. " tensor autograd"), generate = set(low .. " tensor text nn"),
   data = set(low .. " tensor text ckpt"), eval = set(low .. " tensor text ckpt nn loss generate"),
-  run = set(low .. " tensor text ckpt"), rl = set(low .. " tensor text nn loss generate reward"),
+  run = set(low .. " tensor text ckpt version"),
+  rl = set(low .. " tensor text nn loss generate reward"),
   meta = set "", version = set "",
 }
 local anything = set "init cli repl"
@@ -96,8 +98,8 @@ local function check_flags()
 end
 
 local function check_lua()
-  for _, line in ipairs(lines_of(
-    "luacheck -q --no-color --codes lua recipes tests rocks/*.rockspec 2>&1 | grep -E ':[0-9]+:' || true")) do
+  local command = "luacheck -q --no-color --codes lua recipes tests rocks/*.rockspec 2>&1"
+  for _, line in ipairs(lines_of(command .. " | grep -E ':[0-9]+:' || true")) do
     complain("%s", (line:gsub("^%s+", "")))
   end
 end
@@ -108,7 +110,7 @@ local function check_widths()
     local file = io.open(path)
     for line in (file and file:lines() or function() end) do
       n = n + 1
-      if utf8.len(line) and utf8.len(line) > 100 then complain("%s:%d: line over 100 columns", path, n) end
+      if (utf8.len(line) or 0) > 100 then complain("%s:%d: line over 100 columns", path, n) end
     end
     if file then file:close() end
   end

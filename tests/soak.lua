@@ -14,7 +14,8 @@ local function slope(points)
 end
 
 local function steps(count)
-  local model = ml.model { preset = "llama", layers = 2, heads = 2, dim = 64, vocab = 50, context = 32 }
+  local model = ml.model { preset = "llama", layers = 2, heads = 2, dim = 64, vocab = 50,
+                           context = 32 }
   local opt = ml.optim.adamw(model:parameters(), { lr = 1e-3 })
   local points = {}
   for step = 1, count do

@@ -17,7 +17,9 @@ local function targets()
     for _, k in ipairs(names) do
       if not spared[k] then
         if type(t[k]) == "function" then list[#list + 1] = { prefix .. k, t[k] }
-        elseif type(t[k]) == "table" and depth < 2 then collect(prefix .. k .. ".", t[k], depth + 1) end
+        elseif type(t[k]) == "table" and depth < 2 then
+          collect(prefix .. k .. ".", t[k], depth + 1)
+        end
       end
     end
   end

@@ -72,7 +72,8 @@ static const ml_op attention_op = {"attention", backward, release};
 static int check(const ml_tensor *q, const ml_tensor *k, const ml_tensor *v, const ml_tensor *doc) {
   bool fine = q->ndim == 4 && k->ndim == 4 && ml_same_shape(k, v) && q->dtype == k->dtype &&
               q->dtype == v->dtype && q->size[0] == k->size[0] && q->size[2] == k->size[2] &&
-              q->size[3] == k->size[3] && q->size[3] > 0 && k->size[1] > 0 && q->size[1] % k->size[1] == 0;
+              q->size[3] == k->size[3] && q->size[3] > 0 && k->size[1] > 0 &&
+              q->size[1] % k->size[1] == 0;
   if (!fine)
     return ml_fail(ML_ESHAPE, "attention: needs q (B, H, T, D), k and v (B, KH, T, D) of one dtype "
                    "with H a multiple of KH, got %s, %s, %s", ml_shape(q).s, ml_shape(k).s,

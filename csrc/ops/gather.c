@@ -96,7 +96,9 @@ done:
 }
 /* gather(dim, index): y[..i..] = x[..index[..i..]..] */
 int ml_op_gather(ml_tensor **out, const ml_arg *a) { return gather(out, "gather", a, false); }
-int ml_op_gather_ids(ml_tensor **out, const ml_arg *a) { return gather(out, "gather_ids", a, true); }
+int ml_op_gather_ids(ml_tensor **out, const ml_arg *a) {
+  return gather(out, "gather_ids", a, true);
+}
 
 static int scatter_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   ml_tensor *idx;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "autograd/autograd.h"
 #include "tensor/tensor.h"
 
 static int64_t live; /* headers in the process; states on other threads count too */
@@ -145,7 +144,7 @@ void ml_tensor_free(ml_tensor *t) {
   if (t == NULL || --t->refs > 0) return;
   ml_storage_unref(t->storage);
   if (t->grad != NULL) ml_tensor_free(t->grad);
-  ml_node *n = t->node;
+  struct ml_node *n = t->node;
   ml_free(t);
   __atomic_fetch_sub(&live, 1, __ATOMIC_RELAXED);
   if (n != NULL) ml_node_free(n); /* last: it may free long chains, iteratively */

@@ -17,7 +17,9 @@ typedef struct ml_storage {
   void *owner;                          /* for release: a plan, a mapped file */
 } ml_storage;
 
-struct ml_node; /* autograd/autograd.h */
+/* a node of the graph belongs to autograd/, which defines the one thing a header needs of it */
+struct ml_node;
+void ml_node_free(struct ml_node *n);
 
 typedef struct ml_tensor {
   int64_t refs;
@@ -95,7 +97,7 @@ int ml_mask_positions(ml_tensor **out, ml_tensor *mask); /* of non-zero elements
 int ml_index_write(ml_tensor *x, ml_tensor *pos, ml_tensor *src);
 
 /* ---- iteration (iter.c): operands broadcast to one shape, dimensions merged, rows in parallel.
-** fn sees one inner row: pointers, strides in elements, its length. Operand 0 is the output. ---- */
+** fn sees one inner row: pointers, strides in elements, its length. Operand 0 is the output. */
 #define ML_ITER_MAX 4
 typedef void ml_iter_fn(void *ctx, char *const *p, const int64_t *stride, int64_t n);
 int ml_iterate(int nops, ml_tensor *const *ops, ml_iter_fn *fn, void *ctx);

@@ -74,9 +74,11 @@ local function single(kind)
   end
 end
 
---- AdamW, arXiv 1711.05101: { lr, betas, eps, weight_decay }. Tensors of one dimension do not decay.
+--- AdamW, arXiv 1711.05101: { lr, betas, eps, weight_decay }. Tensors of one dimension do not
+--- decay.
 optim.adamw = single "adamw"
---- Muon (Jordan et al. 2024): { lr, momentum, nesterov, weight_decay, scale, iterations }. Matrices only.
+--- Muon (Jordan et al. 2024): { lr, momentum, nesterov, weight_decay, scale, iterations }.
+--- Matrices only.
 optim.muon = single "muon"
 --- SGD: { lr, momentum, nesterov, weight_decay }.
 optim.sgd = single "sgd"

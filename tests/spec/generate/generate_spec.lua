@@ -34,7 +34,7 @@ local function joined(a, b)
 end
 
 describe("generate", function()
-  kit.leakcheck()
+  kit.leakcheck(before_each, after_each)
 
   for _, preset in ipairs(presets) do
     it("records the training forward's log-probabilities, bit for bit: " .. preset, function()
