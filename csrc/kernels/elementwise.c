@@ -26,9 +26,12 @@ SIMD vf half_erf(vf x) { /* (1 + erf(x / sqrt 2)) / 2 */
   return v_fma(v_erf(v_mul(x, v_set((real)0.70710678118654752))), v_set((real)0.5),
                v_set((real)0.5));
 }
-SIMD vf gelu_inner(vf x) { /* sqrt(2/pi) (x + 0.044715 x^3) */
+/* (1 + tanh u) / 2 is the sigmoid of 2u: e^-2u for u = sqrt(2/pi) (x + 0.044715 x^3). Bounded, so
+** that what is made of it is never inf times 0. */
+SIMD vf gelu_exp(vf x) {
   vf c = v_fma(v_mul(x, x), v_set((real)0.044715), ONE);
-  return v_mul(v_mul(x, c), v_set((real)0.79788456080286536));
+  vf t = v_mul(v_mul(x, c), v_set((real)-1.5957691216057307));
+  return v_exp(v_min(v_set(80), t)); /* NaN stays NaN */
 }
 SIMD vf soft_tail(vf x) { return v_log1p(v_exp(v_neg(v_abs(x)))); } /* log(1 + e^-|x|) */
 SIMD vf relu(vf x) { return v_select(v_lt(x, ZERO), ZERO, x); }     /* NaN stays NaN */
@@ -49,7 +52,7 @@ MAP1(tanh, v_tanh(x))
 MAP1(sigmoid, v_sigmoid(x))
 MAP1(silu, v_mul(x, v_sigmoid(x)))
 MAP1(gelu, v_mul(x, half_erf(x)))
-MAP1(gelu_tanh, v_mul(x, v_fma(v_tanh(gelu_inner(x)), v_set((real)0.5), v_set((real)0.5))))
+MAP1(gelu_tanh, v_div(x, v_add(ONE, gelu_exp(x))))
 MAP1(relu, relu(x))
 MAP1(relu2, v_mul(relu(x), relu(x)))
 MAP1(logsigmoid, v_sub(v_min(x, ZERO), soft_tail(x)))
@@ -78,12 +81,12 @@ SIMD vf gelu_slope(vf x) { /* Phi(x) + x phi(x) */
   vf phi = v_mul(v_exp(v_mul(v_mul(x, x), v_set((real)-0.5))), v_set((real)0.39894228040143268));
   return v_fma(x, phi, half_erf(x));
 }
-SIMD vf gelu_tanh_slope(vf x) {
-  vf t = v_tanh(gelu_inner(x));
-  vf du = v_mul(v_fma(v_mul(x, x), v_set((real)(3 * 0.044715)), ONE),
-                v_set((real)0.79788456080286536));
-  vf tail = v_mul(v_mul(x, v_set((real)0.5)), v_mul(v_fnma(t, t, ONE), du));
-  return v_add(v_fma(t, v_set((real)0.5), v_set((real)0.5)), tail);
+SIMD vf gelu_tanh_slope(vf x) { /* s + x s (1 - s) 2u', s the sigmoid; 0 or 1 beyond 32 */
+  x = v_max(v_set(-32), v_min(v_set(32), x));
+  vf e = gelu_exp(x), s = v_div(ONE, v_add(ONE, e));
+  vf du = v_fma(v_mul(x, x), v_set((real)(1.5957691216057307 * 3 * 0.044715)),
+                v_set((real)1.5957691216057307));
+  return v_fma(v_mul(x, du), v_mul(v_mul(e, s), s), s);
 }
 MAP2(tanh_grad, v_mul(a, v_fnma(b, b, ONE)))
 MAP2(sigmoid_grad, v_mul(a, v_mul(b, v_sub(ONE, b))))

@@ -65,6 +65,15 @@ static size_t scratch_bytes(const plan *p) {
   return (size_t)((scratch_rows(p) + scratch_cols(p)) * KB * p->es);
 }
 
+/* Is A read where it lies? Packing costs as much as some 32 columns, which few columns do not
+** pay back; but from far strides tiles read slower (pages, sets of the first-level cache). The
+** bounds are where the two met on the machine of tests/bench. */
+static bool a_in_place(const plan *p) {
+  const ml_gemm *g = p->g;
+  if (g->acs == 1) return g->m <= 4 || (g->ars * p->es < 2048 && g->n <= 768);
+  return g->ars == 1 && g->acs * p->es < 2048 && g->n <= 128;
+}
+
 /* rows [i0, i1) x columns [j0, j1) for the block of k at pc; b: packed, ldb between panels */
 static void part_block(const plan *p, part t, int64_t pc, const char *b, int64_t ldb, char *tmp) {
   const ml_gemm *g = p->g;
@@ -72,13 +81,14 @@ static void part_block(const plan *p, part t, int64_t pc, const char *b, int64_t
   bool last = pc + kc == g->k, add = g->accumulate || pc > 0;
   const char *bias = last && g->bias ? in(p, g->bias, t.j0) : NULL;
   for (int64_t i = t.i0; i < t.i1; i += step) {
-    int64_t m = least(t.i1 - i, step), lda = kc * p->mr;
-    const char *a = tmp, *res = NULL;
+    int64_t m = least(t.i1 - i, step), lda = kc * p->mr, ars = 1, acs = p->mr;
+    const char *a = in(p, g->a, i * g->ars + pc * g->acs), *res = NULL;
     if (p->ap) lda = p->lda, a = p->ap + (i / p->mr * lda + (pc - p->k0) * p->mr) * p->es;
-    else p->kn->gemm_pack_a(tmp, lda, in(p, g->a, i * g->ars + pc * g->acs), g->ars, g->acs, m, kc);
+    else if (a_in_place(p)) lda = p->mr * g->ars, ars = g->ars, acs = g->acs;
+    else p->kn->gemm_pack_a(tmp, lda, a, g->ars, g->acs, m, kc), a = tmp;
     if (last && g->residual) res = in(p, g->residual, i * g->ldr + t.j0);
-    p->kn->gemm_tile(out(p, g->c, i * g->ldc + t.j0), g->ldc, a, lda, b, ldb, m, t.j1 - t.j0, kc,
-                     add, bias, res, g->ldr);
+    p->kn->gemm_tile(out(p, g->c, i * g->ldc + t.j0), g->ldc, a, lda, ars, acs, b, ldb, m,
+                     t.j1 - t.j0, kc, add, bias, res, g->ldr);
   }
 }
 
@@ -192,7 +202,7 @@ static int run_shared(plan *p) {
   chunk(p, &kstep, &nstep);
   p->n1 = least(nstep, g->n);
   split(p);
-  bool share_a = p->cols > 1 && g->m > p->mr;
+  bool share_a = p->cols > 1 && g->m > p->mr && !a_in_place(p);
   size_t bbytes = (size_t)(least(kstep, g->k) * nstep * p->es);
   size_t abytes = share_a ? (size_t)(round_up(g->m, p->mr) * least(kstep, g->k) * p->es) : 0;
   char *room = ml_alloc(bbytes + abytes);
