@@ -34,6 +34,10 @@ FLAGS_avx2   := -DML_USE_AVX2 -mavx2 -mfma
 FLAGS_avx512 := -DML_USE_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
 FLAGS_neon   := -DML_USE_NEON
 FLAGS_f64    := -DML_USE_F64
+ifneq ($(SAN),) # gcc takes minutes to optimise arrays of lanes with checks in between
+FLAGS_scalar += -O0
+FLAGS_f64    += -O0
+endif
 
 PLAIN   := $(addprefix csrc/kernels/,dispatch.c detmath.c cast.c integer.c run_gemm.c run_attention.c)
 KERNELS := $(filter-out $(PLAIN),$(wildcard csrc/kernels/*.c))

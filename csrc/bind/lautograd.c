@@ -11,7 +11,7 @@
 static int autograd_enabled(lua_State *L) {
   bool was = ml_grad_enabled;
   if (!lua_isnone(L, 1)) {
-    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    lml_checktype(L, 1, LUA_TBOOLEAN);
     ml_grad_enabled = lua_toboolean(L, 1);
   }
   lua_pushboolean(L, was);
@@ -20,7 +20,8 @@ static int autograd_enabled(lua_State *L) {
 
 /* pcall with recording on or off; a yield inside is an error of Lua's own */
 static int call_with(lua_State *L, bool recording) {
-  luaL_checkany(L, 1);
+  if (luaL_getmetafield(L, 1, "__call") == LUA_TNIL) lml_checktype(L, 1, LUA_TFUNCTION);
+  else lua_pop(L, 1);
   bool was = ml_grad_enabled;
   ml_grad_enabled = recording;
   int st = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
@@ -103,7 +104,7 @@ static const ml_op lua_fn = {"autograd.fn", backward, release};
 
 /* ctx:save(t, ...): kept as ctx.saved = { t, ... } */
 static int ctx_save(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lml_checktype(L, 1, LUA_TTABLE);
   int n = lua_gettop(L) - 1;
   if (n > ML_MAX_SAVED) return lml_error(L, "ctx:save: at most %d tensors", ML_MAX_SAVED);
   lua_createtable(L, n, 0);
@@ -224,7 +225,7 @@ static void need_function(lua_State *L, const char *name) {
 ** for functions whose parameters are upvalues */
 static int autograd_fn(lua_State *L) {
   static const char *const known[] = {"forward", "backward", "always", NULL};
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lml_checktype(L, 1, LUA_TTABLE);
   lml_checkoptions(L, 1, "autograd.fn", known);
   need_function(L, "forward");
   need_function(L, "backward");

@@ -52,6 +52,15 @@ static int raise_kept(lua_State *L) {
   return lua_error(L);
 }
 
+int lml_fits(const char *who, const ml_tensor *x, const ml_tensor *v) {
+  int lead = x->ndim - v->ndim;
+  bool fits = lead >= 0;
+  for (int d = 0; fits && d < v->ndim; d++)
+    fits = v->size[d] == 1 || v->size[d] == x->size[lead + d];
+  if (fits) return ML_OK;
+  return ml_fail(ML_ESHAPE, "%s: %s does not broadcast to %s", who, ml_shape(v).s, ml_shape(x).s);
+}
+
 int lml_check(lua_State *L, int status, int nresults) {
   if (status == ML_OK) return nresults;
   if (status == ML_ECALLBACK) return raise_kept(L);
@@ -65,6 +74,132 @@ int lml_result(lua_State *L, int status, int nresults) {
   lua_pushstring(L, ml_errmsg());
   lua_pushstring(L, ml_status_name(status));
   return 3;
+}
+
+/* ---- wrong arguments ---- */
+/* the key of the value at f in the table at t, pushed */
+static bool find_value(lua_State *L, int t, int f) {
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, f)) continue;
+    lua_pop(L, 1);
+    return true;
+  }
+  return false;
+}
+
+/* "zeros", "copy_", "threads", but "ckpt.load": some verbs are said in several areas */
+static bool find_name(lua_State *L, int core, int f) {
+  if (find_value(L, core, f)) return true;
+  for (lua_pushnil(L); lua_next(L, core); lua_pop(L, 1)) {
+    if (!lua_istable(L, -1) || !find_value(L, lua_gettop(L), f)) continue;
+    const char *area = lua_tostring(L, -3);
+    bool plain = strstr("methods sys nn", area) != NULL;
+    if (!plain) lua_pushfstring(L, "%s.%s", area, lua_tostring(L, -1));
+    return true;
+  }
+  return false;
+}
+
+const char *lml_who(lua_State *L) {
+  lua_Debug ar;
+  luaL_checkstack(L, 12, "message");
+  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "nf", &ar)) return "?";
+  int f = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "moonlit.core") == LUA_TTABLE && find_name(L, lua_gettop(L), f))
+    return lua_tostring(L, -1);
+  return ar.name ? ar.name : "?"; /* a method of a handle */
+}
+
+const char *lml_got(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return "nothing";
+  arg = lua_absindex(L, arg);
+  if (luaL_getmetafield(L, arg, "__name") == LUA_TSTRING) return lua_tostring(L, -1);
+  return lua_type(L, arg) == LUA_TNUMBER ? luaL_tolstring(L, arg, NULL) : luaL_typename(L, arg);
+}
+
+/* x:add(y): y is the first argument the user wrote; 0 is x */
+int lml_as_written(lua_State *L, int arg) {
+  lua_Debug ar;
+  bool method = lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) &&
+                strcmp(ar.namewhat, "method") == 0;
+  return method ? arg - 1 : arg;
+}
+
+int lml_wrong(lua_State *L, int arg, const char *want) {
+  const char *got = lml_got(L, arg), *who = lml_who(L);
+  int n = lml_as_written(L, arg);
+  if (n == 0) return lml_error(L, "%s: called on %s, not %s", who, got, want);
+  return lml_error(L, "%s: argument %d must be %s, got %s", who, n, want, got);
+}
+
+int lml_argerror(lua_State *L, int arg, const char *text) {
+  const char *who = lml_who(L);
+  int n = lml_as_written(L, arg);
+  if (n == 0) return lml_error(L, "%s: %s", who, text);
+  return lml_error(L, "%s: argument %d: %s", who, n, text);
+}
+
+static const char *type_in_words(int type) {
+  switch (type) {
+    case LUA_TTABLE: return "a table";
+    case LUA_TBOOLEAN: return "true or false";
+    case LUA_TFUNCTION: return "a function";
+    case LUA_TSTRING: return "a string";
+    default: return "a number";
+  }
+}
+
+void lml_checktype(lua_State *L, int arg, int type) {
+  if (lua_type(L, arg) != type) lml_wrong(L, arg, type_in_words(type));
+}
+
+int64_t lml_checkinteger(lua_State *L, int arg) {
+  int ok;
+  lua_Integer v = lua_tointegerx(L, arg, &ok);
+  if (!ok || lua_type(L, arg) != LUA_TNUMBER) lml_wrong(L, arg, "an integer");
+  return v;
+}
+
+int64_t lml_optinteger(lua_State *L, int arg, int64_t def) {
+  return lua_isnoneornil(L, arg) ? def : lml_checkinteger(L, arg);
+}
+
+double lml_checknumber(lua_State *L, int arg) {
+  lml_checktype(L, arg, LUA_TNUMBER);
+  return lua_tonumber(L, arg);
+}
+
+double lml_optnumber(lua_State *L, int arg, double def) {
+  return lua_isnoneornil(L, arg) ? def : lml_checknumber(L, arg);
+}
+
+const char *lml_checkstring(lua_State *L, int arg, size_t *len) {
+  lml_checktype(L, arg, LUA_TSTRING);
+  return lua_tolstring(L, arg, len);
+}
+
+/* pushes "one of a, b, c" */
+static const char *one_of(lua_State *L, const char *const *names) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "one of ");
+  for (int i = 0; names[i] != NULL; i++) {
+    luaL_addstring(&b, i > 0 ? ", " : "");
+    luaL_addstring(&b, names[i]);
+  }
+  luaL_pushresult(&b);
+  return lua_tostring(L, -1);
+}
+
+int lml_checkoption(lua_State *L, int arg, const char *const *names) {
+  if (lua_type(L, arg) != LUA_TSTRING) return lml_wrong(L, arg, one_of(L, names));
+  const char *s = lua_tostring(L, arg);
+  for (int i = 0; names[i] != NULL; i++)
+    if (strcmp(s, names[i]) == 0) return i;
+  const char *want = one_of(L, names), *who = lml_who(L);
+  return lml_error(L, "%s: argument %d must be %s, got \"%s\"", who, lml_as_written(L, arg),
+                   want, s);
 }
 
 /* ---- tensors ---- */
@@ -92,8 +227,8 @@ ml_tensor *lml_totensor(lua_State *L, int arg) {
 
 ml_tensor *lml_checktensor(lua_State *L, int arg) {
   ml_tensor **box = tensor_box(L, arg);
-  if (box == NULL) luaL_typeerror(L, arg, ML_TENSOR);
-  if (*box == NULL) luaL_argerror(L, arg, "this tensor was freed");
+  if (box == NULL) lml_wrong(L, arg, "a tensor");
+  if (*box == NULL) lml_argerror(L, arg, "this tensor was freed");
   return *box;
 }
 
@@ -121,7 +256,7 @@ void lml_pushtensor(lua_State *L, ml_tensor *t) {
 /* :free(), __gc and __close */
 static int tensor_free(lua_State *L) {
   ml_tensor **box = tensor_box(L, 1);
-  if (box == NULL) return luaL_typeerror(L, 1, ML_TENSOR);
+  if (box == NULL) return lml_wrong(L, 1, "a tensor");
   ml_tensor *t = *box;
   *box = NULL;
   ml_tensor_free(t);
@@ -191,20 +326,16 @@ void **lml_newbox(lua_State *L, const char *name) {
 }
 
 void *lml_checkbox(lua_State *L, int arg, const char *name) {
-  void **box = luaL_checkudata(L, arg, name);
-  if (*box == NULL) luaL_argerror(L, arg, lua_pushfstring(L, "this %s was freed", name));
+  void **box = luaL_testudata(L, arg, name);
+  if (box == NULL) return lml_wrong(L, arg, name), NULL;
+  if (*box == NULL) lml_argerror(L, arg, lua_pushfstring(L, "this %s was freed", name));
   return *box;
 }
 
 /* ---- arguments ---- */
 int64_t lml_checksize(lua_State *L, int arg) {
-  int ok;
-  lua_Integer n = lua_tointegerx(L, arg, &ok);
-  if (!ok || lua_type(L, arg) != LUA_TNUMBER)
-    luaL_argerror(L, arg, lua_pushfstring(L, "a size must be an integer, got %s",
-                                          luaL_tolstring(L, arg, NULL)));
-  if (n < 0)
-    luaL_argerror(L, arg, lua_pushfstring(L, "a size must not be negative, got %I", n));
+  int64_t n = lml_checkinteger(L, arg);
+  lml_argcheck(L, n >= 0, arg, "0 or more");
   return n;
 }
 
@@ -212,22 +343,23 @@ static const char *const dtype_names[] = {"f32", "f64", "i64", "i32", "u8", "boo
                                           "f16", NULL};
 
 int lml_checkdtype(lua_State *L, int arg) {
-  return luaL_checkoption(L, arg, NULL, dtype_names);
+  return lml_checkoption(L, arg, dtype_names);
 }
 
 static void array_sizes(lua_State *L, int arg, ml_sizes *z) {
   lua_Unsigned n = lua_rawlen(L, arg);
   if (n > ML_MAX_DIMS)
-    luaL_argerror(L, arg, lua_pushfstring(L, "at most %d dimensions, got %I", ML_MAX_DIMS,
-                                          (lua_Integer)n));
+    lml_error(L, "%s: at most %d dimensions, got %I", lml_who(L), ML_MAX_DIMS,
+              (LUAI_UACINT)n);
   z->ndim = (int)n;
   for (int d = 0; d < z->ndim; d++) {
     int ok;
     lua_rawgeti(L, arg, d + 1);
     z->size[d] = lua_tointegerx(L, -1, &ok);
-    if (!ok || lua_type(L, -1) != LUA_TNUMBER)
-      luaL_argerror(L, arg, lua_pushfstring(L, "size %d must be an integer, got %s", d + 1,
-                                            luaL_tolstring(L, -1, NULL)));
+    if (!ok || lua_type(L, -1) != LUA_TNUMBER || z->size[d] < 0) {
+      const char *got = lml_got(L, -1), *want = ok ? "0 or more" : "an integer";
+      lml_error(L, "%s: size %d must be %s, got %s", lml_who(L), d + 1, want, got);
+    }
     lua_pop(L, 1);
   }
 }
@@ -240,23 +372,18 @@ int lml_checksizes(lua_State *L, int first, ml_sizes *z) {
   }
   int arg = first;
   for (; lua_type(L, arg) == LUA_TNUMBER; arg++) {
-    int ok;
-    lua_Integer n = lua_tointegerx(L, arg, &ok);
-    if (!ok)
-      luaL_argerror(L, arg, lua_pushfstring(L, "a size must be an integer, got %s",
-                                            luaL_tolstring(L, arg, NULL)));
     if (z->ndim == ML_MAX_DIMS)
-      luaL_argerror(L, arg, lua_pushfstring(L, "at most %d dimensions", ML_MAX_DIMS));
-    z->size[z->ndim++] = n;
+      lml_error(L, "%s: at most %d dimensions", lml_who(L), ML_MAX_DIMS);
+    z->size[z->ndim++] = lml_checksize(L, arg);
   }
-  if (arg == first && !lua_isnoneornil(L, first)) luaL_typeerror(L, arg, "integer or array");
+  if (arg == first && !lua_isnoneornil(L, first)) lml_wrong(L, arg, "sizes");
   return arg;
 }
 
 int lml_dim(lua_State *L, int arg, int ndim) {
-  lua_Integer d = luaL_checkinteger(L, arg);
+  lua_Integer d = lml_checkinteger(L, arg);
   if (d == 0 || d > ndim || d < -ndim)
-    luaL_argerror(L, arg, lua_pushfstring(L, "no dimension %I in a tensor of %d", d, ndim));
+    lml_error(L, "%s: no dimension %I in a tensor of %d", lml_who(L), (LUAI_UACINT)d, ndim);
   return (int)(d > 0 ? d - 1 : d + ndim);
 }
 
@@ -299,7 +426,8 @@ static void unknown_option(lua_State *L, const char *who, const char *const *kno
 
 void lml_checkoptions(lua_State *L, int arg, const char *who, const char *const *known) {
   if (lua_isnoneornil(L, arg)) return;
-  luaL_checktype(L, arg, LUA_TTABLE);
+  if (!lua_istable(L, arg))
+    lml_error(L, "%s: options must be a table, got %s", who, lml_got(L, arg));
   luaL_checkstack(L, 4, who);
   for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
     const char *const *k = known;
@@ -320,7 +448,8 @@ static bool field(lua_State *L, int arg, const char *key) {
 }
 
 static void wrong_field(lua_State *L, const char *key, const char *want) {
-  lml_error(L, "option \"%s\" must be %s, got %s", key, want, luaL_typename(L, -1));
+  const char *got = lml_got(L, -1);
+  lml_error(L, "%s: option \"%s\" must be %s, got %s", lml_who(L), key, want, got);
 }
 
 double lml_optfield_number(lua_State *L, int arg, const char *key, double def) {

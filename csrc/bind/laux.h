@@ -41,6 +41,24 @@ int lml_callback_failed(lua_State *L);
 ** A caller's mistake raises as lml_check does. */
 int lml_result(lua_State *L, int status, int nresults);
 
+/* ---- wrong arguments: who, which argument, what was expected, what came. who is the function's
+** name in the core's tables; argument 1 of a method called with a colon is the next one ---- */
+/* "zeros: argument 1 must be an integer, got table" */
+int lml_wrong(lua_State *L, int arg, const char *want);
+int lml_argerror(lua_State *L, int arg, const char *text); /* "zeros: argument 1: text" */
+const char *lml_who(lua_State *L);           /* of the running C function; stays on the stack */
+int lml_as_written(lua_State *L, int arg);   /* its number after a colon; 0 is what stands before */
+const char *lml_got(lua_State *L, int arg);  /* a number, a type, "nothing"; stays on the stack */
+/* argument arg must be (or, with opt, may be absent) of the type; no string passes for a number */
+int64_t lml_checkinteger(lua_State *L, int arg);
+int64_t lml_optinteger(lua_State *L, int arg, int64_t def);
+double lml_checknumber(lua_State *L, int arg);
+double lml_optnumber(lua_State *L, int arg, double def);
+const char *lml_checkstring(lua_State *L, int arg, size_t *len); /* len may be NULL */
+void lml_checktype(lua_State *L, int arg, int type);
+int lml_checkoption(lua_State *L, int arg, const char *const *names); /* index in names */
+#define lml_argcheck(L, ok, arg, want) ((void)((ok) || lml_wrong(L, arg, want)))
+
 /* ---- arguments ---- */
 int64_t lml_checksize(lua_State *L, int arg); /* integer >= 0, fits */
 int lml_checkdtype(lua_State *L, int arg);    /* "f32" ... -> number */
@@ -70,6 +88,9 @@ void lml_want_blas(lua_State *L, int dtype);
 /* ---- the collector: call at the END of a binding function that made storage; it may run
 ** finalisers. Gathers to >= 1 MiB, then lua_gc(L, LUA_GCSTEP, KiB); a stopped collector stays. */
 void lml_report_bytes(lua_State *L);
+
+/* ML_OK if v spreads to x's sizes, else a message that begins with who */
+int lml_fits(const char *who, const ml_tensor *x, const ml_tensor *v);
 
 /* the lua_State running the current backward or callback (set by bindings that may call back) */
 extern _Thread_local lua_State *lml_state;

@@ -36,7 +36,7 @@ static void push_bundle(lua_State *L, const ml_bundle *b) {
 
 /* load(path) -> list of { name, tensor } in the file's order, metadata */
 static int ckpt_load(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = lml_checkstring(L, 1, NULL);
   void **box = lml_newbox(L, BUNDLE);
   ml_bundle *b = NULL;
   int st = ml_ckpt_load(&b, path);
@@ -80,9 +80,9 @@ static void add_metadata(lua_State *L, ml_bundle *b, int list) {
 
 /* save(path, list of { name, tensor }, list of { key, value }, keep_order) -> true */
 static int ckpt_save(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  const char *path = lml_checkstring(L, 1, NULL);
+  lml_checktype(L, 2, LUA_TTABLE);
+  lml_checktype(L, 3, LUA_TTABLE);
   ml_bundle *b = new_bundle(L);
   lua_Integer n = luaL_len(L, 2);
   for (lua_Integer i = 1; i <= n; i++) add_entry(L, b, 2, i);
@@ -95,7 +95,7 @@ static int ckpt_save(lua_State *L) {
 
 /* publish(from, to) -> true: a finished directory takes its name durably */
 static int ckpt_publish(lua_State *L) {
-  int st = ml_publish_dir(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+  int st = ml_publish_dir(lml_checkstring(L, 1, NULL), lml_checkstring(L, 2, NULL));
   lua_pushboolean(L, 1);
   return lml_result(L, st, 1);
 }
@@ -113,7 +113,7 @@ static int hash_bytes(char hex[65], const void *p, size_t n) {
 static int ckpt_hash_file(lua_State *L) {
   char hex[65] = "";
   ml_file f = {.fd = -1};
-  int st = ml_file_map(&f, luaL_checkstring(L, 1));
+  int st = ml_file_map(&f, lml_checkstring(L, 1, NULL));
   size_t size = f.size;
   if (st == ML_OK) {
     st = hash_bytes(hex, f.data, f.size);

@@ -40,7 +40,7 @@ static ml_tensor **of_sizes(lua_State *L, int first, const char *who, int dtype,
   ml_sizes z;
   int next = lml_checksizes(L, first, &z);
   *o = read_options(L, next, who, dtype);
-  if (!lua_isnone(L, next + 1)) lml_error(L, "%s: too many arguments", who);
+  if (!lua_isnone(L, next + 1)) lml_error(L, "%s: too many arguments: sizes, then options", who);
   ml_tensor **box = lml_newtensor(L);
   lml_check(L, ml_tensor_new(box, o->dtype, z.ndim, z.size), 0);
   return box;
@@ -84,7 +84,7 @@ static int create_full(lua_State *L) {
   if (lua_istable(L, 1)) lml_checksizes(L, 1, &z);
   else z.size[0] = lml_checksize(L, 1);
   bool boolean = lua_isboolean(L, next);
-  if (!boolean) luaL_checknumber(L, next);
+  lml_argcheck(L, boolean || lua_type(L, next) == LUA_TNUMBER, next, "a number or a boolean");
   int dtype = boolean ? ML_BOOL : ML_F32;
   o = read_options(L, next + 1, "full", dtype);
   ml_tensor **y = lml_newtensor(L);
@@ -124,14 +124,15 @@ static int create_arange(lua_State *L) {
   int n = 1;
   bool whole = true;
   while (n < 4 && lua_type(L, n) == LUA_TNUMBER) whole = whole && lua_isinteger(L, n), n++;
-  if (n == 1) luaL_checknumber(L, 1);
+  if (n == 1) lml_checknumber(L, 1);
   options o = read_options(L, n, "arange", whole ? ML_I64 : ML_F32);
   double a = n > 2 ? lua_tonumber(L, 1) : 1, b = lua_tonumber(L, n > 2 ? 2 : 1);
   double step = n > 3 ? lua_tonumber(L, 3) : 1;
   if (!isfinite(a) || !isfinite(b) || !isfinite(step) || step == 0)
-    return lml_error(L, "arange: first, last and a step other than 0 must be finite");
+    return lml_error(L, "arange: first, last and a step other than 0 must be finite, got %f, %f, "
+                     "%f", a, b, step);
   double count = floor((b - a) / step * (1 + 1e-12)) + 1;
-  if (count > 0x1p53) return lml_error(L, "arange: too many elements");
+  if (count > 0x1p53) return lml_error(L, "arange: too many elements from %f to %f", a, b);
   int64_t len = count > 0 ? (int64_t)count : 0;
   ml_tensor **y = lml_newtensor(L);
   lml_check(L, ml_tensor_new(y, o.dtype, 1, &len), 0);
@@ -154,7 +155,7 @@ static void look(lua_State *L, survey *s, int arg, int d) {
   if (!lua_istable(L, arg)) {
     if (lua_isboolean(L, arg)) s->any_boolean = true;
     else if (lua_type(L, arg) != LUA_TNUMBER)
-      lml_error(L, "tensor: expected numbers, got %s", luaL_typename(L, arg));
+      lml_error(L, "tensor: expected numbers, got %s", lml_got(L, arg));
     else if (lua_isinteger(L, arg)) s->any_integer = true;
     else s->any_float = true;
     if (d != s->z.ndim) lml_error(L, "tensor: numbers at different depths");
@@ -246,7 +247,7 @@ static int create_tensor(lua_State *L) {
 static int create_frombytes(lua_State *L) {
   size_t n;
   ml_sizes z;
-  const char *s = luaL_checklstring(L, 1, &n);
+  const char *s = lml_checkstring(L, 1, &n);
   int dtype = lml_checkdtype(L, 2);
   lml_checksizes(L, 3, &z);
   ml_tensor **y = lml_newtensor(L);
@@ -309,10 +310,11 @@ static void draw_integers(void *ctx, int64_t r0, int64_t r1) {
 
 static int create_randint(lua_State *L) {
   options o;
-  int64_t lo = luaL_checkinteger(L, 1), hi = luaL_checkinteger(L, 2);
+  int64_t lo = lml_checkinteger(L, 1), hi = lml_checkinteger(L, 2);
   if (lo > hi) return lml_error(L, "randint: from %I to %I is empty", lo, hi);
   ml_tensor **y = of_sizes(L, 3, "randint", ML_I64, &o);
-  if (o.dtype != ML_I64) return lml_error(L, "randint: makes i64");
+  if (o.dtype != ML_I64)
+    return lml_error(L, "randint: dtype must be i64, got %s", ml_dtype_name(o.dtype));
   chance c = {.y = *y, .lo = lo, .range = (uint64_t)hi - (uint64_t)lo + 1};
   c.at = take(L, ml_numel(*y));
   ml_rows_parallel(ml_numel(*y), CHUNK, draw_integers, &c);

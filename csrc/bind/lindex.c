@@ -62,7 +62,7 @@ static selector read_selector(lua_State *L, int arg, int64_t n, int dim) {
     case LUA_TFUNCTION: s.all = true; break;
     default:
       lml_error(L, "index: expected a position, a range or ml.all, got %s",
-                luaL_typename(L, arg));
+                lml_got(L, arg));
   }
   return s;
 }
@@ -73,7 +73,7 @@ static int count_selectors(lua_State *L, int key, bool *array) {
   *array = false;
   if (!lua_istable(L, key)) return 1;
   int n = (int)lua_rawlen(L, key), numbers = 0;
-  if (n > ML_MAX_DIMS) lml_error(L, "index: %d selectors", n);
+  if (n > ML_MAX_DIMS) lml_error(L, "index: at most %d selectors, got %d", ML_MAX_DIMS, n);
   for (int i = 1; i <= n; i++) {
     numbers += lua_rawgeti(L, key, i) == LUA_TNUMBER;
     lua_pop(L, 1);
@@ -86,7 +86,8 @@ static int count_selectors(lua_State *L, int key, bool *array) {
 static int read_key(lua_State *L, int key, const ml_tensor *x, selector *s) {
   bool array;
   int n = count_selectors(L, key, &array);
-  if (n > x->ndim) lml_error(L, "index: %d selectors for %s", n, ml_shape(x).s);
+  if (n > x->ndim)
+    lml_error(L, "index: %d selectors for %s, at most one a dimension", n, ml_shape(x).s);
   for (int i = 0; i < n; i++) {
     if (array) lua_rawgeti(L, key, i + 1);
     else lua_pushvalue(L, key);
@@ -243,7 +244,7 @@ static ml_tensor *value(lua_State *L) {
   ml_tensor **box = lml_newtensor(L);
   if (lml_totensor(L, 3)) return lml_checktensor(L, 3);
   if (!lua_isboolean(L, 3) && lua_type(L, 3) != LUA_TNUMBER)
-    lml_error(L, "index: expected a number or a tensor to assign, got %s", luaL_typename(L, 3));
+    lml_error(L, "index: expected a number or a tensor to assign, got %s", lml_got(L, 3));
   lml_check(L, lml_number_tensor(L, 3, lml_checktensor(L, 1)->dtype, box), 0);
   return *box;
 }
@@ -274,6 +275,7 @@ static int write_by_key(lua_State *L) {
   int n = read_key(L, 2, lml_checktensor(L, 1), s);
   v = lml_totensor(L, 3) ? lml_checktensor(L, 3) : v;
   lml_check(L, view_of(view, lml_checktensor(L, 1), s, n), 0);
+  lml_check(L, lml_fits("index", *view, v), 0);
   return lml_check(L, ml_copy_into(*view, v), 0);
 }
 

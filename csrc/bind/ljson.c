@@ -74,7 +74,7 @@ static bool too_deep(json_t *v, int depth) {
 /* decode(text) -> value; nil, message, "format" for text that is not JSON */
 static int json_decode_text(lua_State *L) {
   size_t n;
-  const char *text = luaL_checklstring(L, 1, &n);
+  const char *text = lml_checkstring(L, 1, &n);
   json_error_t e;
   void **box = lml_newbox(L, PARSED);
   *box = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
@@ -288,8 +288,8 @@ static void put_value(lua_State *L, output *o, int depth) {
 
 /* encode(value, indent) -> text */
 static int json_encode_value(lua_State *L) {
-  luaL_checkany(L, 1);
-  int indent = (int)luaL_optinteger(L, 2, 0);
+  if (lua_isnone(L, 1)) return lml_wrong(L, 1, "a value");
+  int indent = (int)lml_optinteger(L, 2, 0);
   void **box = lml_newbox(L, OUTPUT);
   output *o = ml_alloc0(sizeof *o);
   if (!o) return lml_check(L, ML_ENOMEM, 0);
@@ -307,7 +307,7 @@ static int json_mark_array(lua_State *L) {
     lua_settop(L, 0);
     lua_newtable(L);
   }
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lml_checktype(L, 1, LUA_TTABLE);
   luaL_setmetatable(L, ARRAY);
   lua_settop(L, 1);
   return 1;

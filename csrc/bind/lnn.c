@@ -29,6 +29,14 @@ static int choice(lua_State *L, int arg, const char *key, const char *const *nam
   return lml_error(L, "model: %s must be one of %s, got \"%s\"", key, lua_tostring(L, -1), s);
 }
 
+static int64_t window_size(lua_State *L) {
+  int ok;
+  int64_t n = lua_tointegerx(L, -1, &ok);
+  const char *got = ok ? "" : lml_got(L, -1);
+  if (!ok) lml_error(L, "model: window must be an integer or an array of them, got %s", got);
+  return n;
+}
+
 /* window: 0 or absent = full attention, a number = every layer's, an array = a pattern */
 static void read_window(lua_State *L, int arg, ml_config *c) {
   int type = lua_getfield(L, arg, "window");
@@ -37,12 +45,12 @@ static void read_window(lua_State *L, int arg, ml_config *c) {
     c->npattern = n > ML_MAX_PATTERN ? ML_MAX_PATTERN + 1 : (int)n;
     for (int i = 0; i < c->npattern && i < ML_MAX_PATTERN; i++) {
       lua_rawgeti(L, -1, i + 1);
-      c->window[i] = luaL_checkinteger(L, -1);
+      c->window[i] = window_size(L);
       lua_pop(L, 1);
     }
   } else if (type != LUA_TNIL) {
     c->npattern = 1;
-    c->window[0] = luaL_checkinteger(L, -1);
+    c->window[0] = window_size(L);
   }
   lua_pop(L, 1);
 }
@@ -66,7 +74,7 @@ static void read_config(lua_State *L, int t, ml_config *c) {
   static const char *const qk[] = {"none", "plain", "gain", NULL};
   static const char *const acts[] = {"swiglu", "gelu", "gelu_tanh", "relu2", NULL};
   static const char *const inits[] = {"normal", "gpt2", "speedrun", NULL};
-  luaL_checktype(L, t, LUA_TTABLE);
+  lml_checktype(L, t, LUA_TTABLE);
   memset(c, 0, sizeof *c);
   read_sizes(L, t, c);
   c->dtype = choice(L, t, "dtype", dtypes);
@@ -98,7 +106,7 @@ static void read_config(lua_State *L, int t, ml_config *c) {
 static int nn_model(lua_State *L) {
   ml_config c;
   read_config(L, 1, &c);
-  uint64_t seed = lua_isnoneornil(L, 2) ? lml_rng(L)->seed : (uint64_t)luaL_checkinteger(L, 2);
+  uint64_t seed = lua_isnoneornil(L, 2) ? lml_rng(L)->seed : (uint64_t)lml_checkinteger(L, 2);
   void **box = lml_newbox(L, MODEL);
   ml_model *m = NULL;
   int st = ml_model_new(&m, &c, seed);
@@ -136,7 +144,7 @@ static int nn_estimate(lua_State *L) {
   ml_config c;
   ml_estimate e;
   read_config(L, 1, &c);
-  lml_check(L, ml_config_estimate(&c, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3), &e), 0);
+  lml_check(L, ml_config_estimate(&c, lml_checkinteger(L, 2), lml_checkinteger(L, 3), &e), 0);
   const struct { const char *key; int64_t v; } whole[] = {
     {"params", e.params}, {"matmul_params", e.matmul_params}, {"weights", e.weight_bytes},
     {"gradients", e.gradient_bytes}, {"moments", e.moment_bytes},
@@ -216,7 +224,7 @@ static int64_t slot_at(lua_State *L, int list, int64_t i) {
 static int nn_decode(lua_State *L) {
   ml_model *m = lml_checkbox(L, 1, MODEL);
   ml_cache *c = lml_checkbox(L, 2, CACHE);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  lml_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
   int64_t n = (int64_t)lua_rawlen(L, 3), total = 0;
   for (int64_t i = 1; i <= n; i++) {
@@ -253,9 +261,9 @@ static int forward_embed(lua_State *L) {
 /* blocks(self, first, last, x): 1-based, inclusive */
 static int forward_blocks(lua_State *L) {
   ml_plan *p = lml_checkbox(L, 1, FORWARD);
-  int64_t first = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3);
-  luaL_argcheck(L, first >= 1 && first <= INT32_MAX, 2, "blocks count from 1");
-  luaL_argcheck(L, last >= 1 && last <= INT32_MAX, 3, "blocks count from 1");
+  int64_t first = lml_checkinteger(L, 2), last = lml_checkinteger(L, 3);
+  lml_argcheck(L, first >= 1 && first <= INT32_MAX, 2, "a block, counted from 1");
+  lml_argcheck(L, last >= 1 && last <= INT32_MAX, 3, "a block, counted from 1");
   ml_tensor *x = lml_checktensor(L, 4);
   return result(L, ml_blocks(lml_newtensor(L), p, (int)first - 1, (int)last - 1, x), 1);
 }
@@ -263,7 +271,7 @@ static int forward_blocks(lua_State *L) {
 static int forward_logprobs(lua_State *L) {
   ml_plan *p = lml_checkbox(L, 1, FORWARD);
   ml_tensor *x = lml_checktensor(L, 2);
-  double t = luaL_optnumber(L, 3, 1);
+  double t = lml_optnumber(L, 3, 1);
   return result(L, ml_head_logprobs(lml_newtensor(L), p, x, t), 1);
 }
 
@@ -305,7 +313,7 @@ static int forward_positions(lua_State *L) {
 /* cache(model, slots, capacity) */
 static int nn_cache(lua_State *L) {
   ml_model *m = lml_checkbox(L, 1, MODEL);
-  int64_t slots = luaL_checkinteger(L, 2), capacity = luaL_checkinteger(L, 3);
+  int64_t slots = lml_checkinteger(L, 2), capacity = lml_checkinteger(L, 3);
   void **box = lml_newbox(L, CACHE);
   ml_cache *c = NULL;
   int st = ml_cache_new(&c, m, slots, capacity);
@@ -315,22 +323,22 @@ static int nn_cache(lua_State *L) {
 
 static int cache_length(lua_State *L) {
   ml_cache *c = lml_checkbox(L, 1, CACHE);
-  int64_t slot = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, slot >= 1 && slot <= ml_cache_slots(c), 2, "no such slot");
+  int64_t slot = lml_checkinteger(L, 2);
+  lml_argcheck(L, slot >= 1 && slot <= ml_cache_slots(c), 2, "one of the cache's slots");
   lua_pushinteger(L, ml_cache_length(c, slot - 1));
   return 1;
 }
 
 static int64_t slot_arg(lua_State *L, int arg) {
-  int64_t slot = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, slot >= 1, arg, "slots count from 1");
+  int64_t slot = lml_checkinteger(L, arg);
+  lml_argcheck(L, slot >= 1, arg, "a slot, counted from 1");
   return slot - 1;
 }
 
 /* truncate(self, slot [, length = 0]) */
 static int cache_truncate(lua_State *L) {
   ml_cache *c = lml_checkbox(L, 1, CACHE);
-  return lml_check(L, ml_cache_truncate(c, slot_arg(L, 2), luaL_optinteger(L, 3, 0)), 0);
+  return lml_check(L, ml_cache_truncate(c, slot_arg(L, 2), lml_optinteger(L, 3, 0)), 0);
 }
 
 /* copy(self, from, to) */

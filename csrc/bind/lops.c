@@ -3,6 +3,7 @@
 ** option values onto the stack, empty boxes for the results, arguments read (raw, nothing
 ** made), then numbers turned into tensors, the op, and the results put into the boxes. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ typedef struct {
 
 typedef struct {
   const ml_op_desc *op;
+  char who[24]; /* in messages: what users call, so max for max_along */
   int positional, count;
   bool product; /* f64 ones want OpenBLAS */
   token tok[TOKENS];
@@ -69,8 +71,10 @@ static const char *read_token(token *t, const char *s) {
 }
 
 static void compile(compiled *c, const ml_op_desc *op) {
+  size_t along = strstr(op->name, "_along") ? strlen("_along") : 0;
   int names = 0;
   c->op = op;
+  snprintf(c->who, sizeof c->who, "%.*s", (int)(strlen(op->name) - along), op->name);
   for (const char *s = op->sig; *s != '\0' && c->count < TOKENS;) {
     token *t = &c->tok[c->count++];
     s = read_token(t, s);
@@ -109,19 +113,14 @@ static const char *const wanted[128] = {
 static int bad(call *k, int t) {
   lua_State *L = k->L;
   const token *tok = &k->c->tok[t];
-  const char *who = k->c->op->name, *want = wanted[(unsigned char)tok->type];
+  const char *who = k->c->who, *want = wanted[(unsigned char)tok->type];
   int i = k->idx[t];
-  const char *got = i == 0 || lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i);
-  if (i != 0 && luaL_getmetafield(L, i, "__name") == LUA_TSTRING) got = lua_tostring(L, -1);
-  else if (i != 0 && lua_type(L, i) == LUA_TNUMBER)
-    got = lua_pushfstring(L, "%s", luaL_tolstring(L, i, NULL));
+  const char *got = i == 0 ? "nothing" : lml_got(L, i);
   if (tok->name[0])
     return lml_error(L, "%s: option \"%s\" must be %s, got %s", who, tok->name, want, got);
-  lua_Debug ar; /* x:add(y): y is the first argument the user wrote */
-  bool method = lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.namewhat &&
-                strcmp(ar.namewhat, "method") == 0;
-  if (method && t == 0) return lml_error(L, "%s: called on %s, not %s", who, got, want);
-  return lml_error(L, "%s: argument %d must be %s, got %s", who, method ? t : t + 1, want, got);
+  int n = lml_as_written(L, t + 1);
+  if (n == 0) return lml_error(L, "%s: called on %s, not %s", who, got, want);
+  return lml_error(L, "%s: argument %d must be %s, got %s", who, n, want, got);
 }
 
 static bool whole(lua_State *L, int i, int64_t *v) {
@@ -139,7 +138,7 @@ static int place_options(call *k, int narg) {
   char at = narg <= c->positional ? c->tok[narg - 1].type : '\0';
   if (at == 'z' || at == 'l') return narg; /* an array, not options */
   if (c->count == c->positional) return narg;
-  lml_checkoptions(L, narg, c->op->name, c->known);
+  lml_checkoptions(L, narg, c->who, c->known);
   for (int t = c->positional; t < c->count; t++) {
     lua_getfield(L, narg, c->tok[t].name);
     k->idx[t] = lua_gettop(L);
@@ -157,7 +156,7 @@ static void place_positionals(call *k, int narg) {
     k->extra = at - k->idx[t];
   }
   if (at <= narg)
-    lml_error(k->L, "%s: too many arguments: %d, expected at most %d", c->op->name, narg,
+    lml_error(k->L, "%s: too many arguments: %d, expected at most %d", c->who, narg,
               c->positional);
 }
 
@@ -175,7 +174,7 @@ static ml_tensor *need_tensor(call *k, int t) {
   ml_tensor *x = k->idx[t] ? lml_totensor(k->L, k->idx[t]) : NULL;
   if (x != NULL) return x;
   if (k->idx[t] && luaL_testudata(k->L, k->idx[t], ML_TENSOR))
-    lml_error(k->L, "%s: this tensor was freed", k->c->op->name);
+    lml_error(k->L, "%s: this tensor was freed", k->c->who);
   bad(k, t);
   return NULL;
 }
@@ -189,7 +188,7 @@ static void read_list(call *k, int t) {
     lua_rawgeti(L, k->idx[t], i + 1);
     at[i] = lml_totensor(L, -1);
     if (at[i] == NULL)
-      lml_error(L, "%s: item %d of the array must be a tensor, got %s", k->c->op->name, i + 1,
+      lml_error(L, "%s: item %d of the array must be a tensor, got %s", k->c->who, i + 1,
                 luaL_typename(L, -1));
     lua_pop(L, 1); /* the array keeps it alive */
   }
@@ -220,7 +219,7 @@ static int64_t read_dim(call *k, int t, int ends) {
   int n = (k->first ? k->first->ndim : 0) + ends;
   if (!whole(k->L, k->idx[t], &d)) bad(k, t);
   if (d == 0 || d > n || d < -n)
-    lml_error(k->L, "%s: no dimension %I in %s", k->c->op->name, (LUAI_UACINT)d,
+    lml_error(k->L, "%s: no dimension %I in %s", k->c->who, (LUAI_UACINT)d,
               k->first ? ml_shape(k->first).s : "()");
   return k->last_dim = (int)(d > 0 ? d - 1 : d + n);
 }
@@ -229,7 +228,7 @@ static int64_t read_position(call *k, int t) {
   int64_t p = 0, n = k->first ? ml_dim(k->first, k->last_dim) : 0;
   if (!whole(k->L, k->idx[t], &p)) bad(k, t);
   if (p == 0 || p > n || p < -n)
-    lml_error(k->L, "%s: position %I is outside dimension %d of %s", k->c->op->name,
+    lml_error(k->L, "%s: position %I is outside dimension %d of %s", k->c->who,
               (LUAI_UACINT)p, k->last_dim + 1, k->first ? ml_shape(k->first).s : "()");
   return p > 0 ? p - 1 : p + n;
 }
@@ -239,14 +238,14 @@ static void read_sizes(call *k, int t) {
   bool array = lua_istable(k->L, k->idx[t]);
   lua_Unsigned n = array ? lua_rawlen(k->L, k->idx[t]) : (lua_Unsigned)k->extra;
   if (n > ML_MAX_DIMS)
-    lml_error(k->L, "%s: at most %d dimensions, got %I", k->c->op->name, ML_MAX_DIMS,
+    lml_error(k->L, "%s: at most %d dimensions, got %I", k->c->who, ML_MAX_DIMS,
               (LUAI_UACINT)n);
   z->ndim = (int)n;
   for (int d = 0; d < z->ndim; d++) {
     if (array) lua_rawgeti(k->L, k->idx[t], d + 1);
     else lua_pushvalue(k->L, k->idx[t] + d);
     if (!whole(k->L, -1, &z->size[d]))
-      lml_error(k->L, "%s: size %d must be an integer, got %s", k->c->op->name, d + 1,
+      lml_error(k->L, "%s: size %d must be an integer, got %s", k->c->who, d + 1,
                 luaL_tolstring(k->L, -1, NULL));
     lua_pop(k->L, 1);
   }
@@ -259,7 +258,7 @@ static int64_t read_dtype(call *k, int t) {
   for (int d = 0; d < ML_DTYPES; d++)
     if (strcmp(s, ml_dtype_name(d)) == 0) return d;
   if (*s == '\0') bad(k, t);
-  return lml_error(k->L, "%s: no dtype \"%s\"", k->c->op->name, s);
+  return lml_error(k->L, "%s: no dtype \"%s\"", k->c->who, s);
 }
 
 static void read_default(call *k, int t) {
@@ -336,7 +335,7 @@ static void prepare(call *k, lua_State *L, const compiled *c, int narg, int nbox
   k->L = L, k->c = c;
   k->extra = k->nlists = k->last_dim = 0;
   k->first = k->partner = NULL;
-  if (c->count > 4) luaL_checkstack(L, 2 * TOKENS + RESULTS + 8, c->op->name);
+  if (c->count > 4) luaL_checkstack(L, 2 * TOKENS + RESULTS + 8, c->who);
   if (c->product && lml_totensor(L, 1)) lml_want_blas(L, lml_totensor(L, 1)->dtype);
   while (narg > 0 && lua_isnil(L, narg)) narg--; /* f(x, nil) is f(x) */
   while (narg > c->positional && lua_isnil(L, narg)) narg--; /* an option left out */
@@ -347,7 +346,7 @@ static void prepare(call *k, lua_State *L, const compiled *c, int narg, int nbox
   read_tensors(k);
   for (int t = 0; t < c->count; t++) read_value(k, t);
   if (k->first == NULL && c->count > 0 && c->tok[0].type == 's')
-    lml_error(L, "%s: one of the arguments must be a tensor", c->op->name);
+    lml_error(L, "%s: one of the arguments must be a tensor", c->who);
 }
 
 static int invoke(lua_State *L, const compiled *c, int narg) {
@@ -381,7 +380,9 @@ static int op_in_place(lua_State *L) {
   ml_tensor *x = lml_checktensor(L, 1);
   prepare(&k, L, c, lua_gettop(L), 0, NULL);
   int st = run(&k, &y);
-  if (st == ML_OK) st = ml_assign(x, y);
+  char who[24];
+  snprintf(who, sizeof who, "%.22s_", c->who);
+  if (st == ML_OK) st = ml_assign(who, x, y);
   ml_tensor_free(y);
   if (st != ML_OK) return lml_check(L, st, 0);
   lua_settop(L, 1);

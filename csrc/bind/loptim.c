@@ -22,8 +22,8 @@ static int one_of(lua_State *L, int arg, const char *key, const char *const *nam
   const char *s = lml_optfield_string(L, arg, key, names[0]);
   for (int i = 0; names[i]; i++)
     if (strcmp(s, names[i]) == 0) return i;
-  return luaL_error(L, "optim: %s must be one of those listed in its documentation, got \"%s\"",
-                    key, s);
+  return lml_error(L, "optim: %s must be \"%s\"%s, got \"%s\"", key, names[0],
+                   names[1] ? lua_pushfstring(L, " or \"%s\"", names[1]) : "", s);
 }
 
 static ml_group read_group(lua_State *L, int arg) {
@@ -46,21 +46,23 @@ static ml_group read_group(lua_State *L, int arg) {
 /* group(self, options, tensors, splits) */
 static int optim_group(lua_State *L) {
   ml_optim *o = lml_checkbox(L, 1, OPTIM);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  luaL_checktype(L, 4, LUA_TTABLE);
+  lml_checktype(L, 2, LUA_TTABLE);
+  lml_checktype(L, 3, LUA_TTABLE);
+  lml_checktype(L, 4, LUA_TTABLE);
   ml_group g = read_group(L, 2);
   int n = (int)luaL_len(L, 3);
-  luaL_argcheck(L, n > 0, 3, "a group needs at least one parameter");
+  lml_argcheck(L, n > 0, 3, "an array of at least one parameter");
   ml_tensor **p = lua_newuserdatauv(L, sizeof *p * (size_t)n, 0); /* freed by the collector */
   int *split = lua_newuserdatauv(L, sizeof *split * (size_t)n, 0);
   for (int i = 0; i < n; i++) {
     lua_geti(L, 3, i + 1);
-    p[i] = lml_checktensor(L, -1);
+    p[i] = lml_totensor(L, -1);
+    if (p[i] == NULL)
+      lml_error(L, "optim: parameter %d must be a tensor, got %s", i + 1, lml_got(L, -1));
     lua_geti(L, 4, i + 1);
-    split[i] = (int)luaL_optinteger(L, -1, 1);
+    split[i] = lua_isnil(L, -1) ? 1 : (int)lua_tointeger(L, -1);
     lua_pop(L, 2);
-    luaL_argcheck(L, split[i] > 0, 4, "splits must be positive");
+    lml_argcheck(L, split[i] > 0, 4, "an array of positive integers");
   }
   int st = ml_optim_group(o, &g, n, p, split);
   lml_report_bytes(L);
@@ -93,8 +95,8 @@ static int optim_discard(lua_State *L) {
 /* at(self, i) -> m, v or nil, steps, group: the state of parameter i */
 static int optim_at(lua_State *L) {
   ml_optim *o = lml_checkbox(L, 1, OPTIM);
-  lua_Integer i = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, i >= 1 && i <= ml_optim_count(o), 2, "no such parameter");
+  lua_Integer i = lml_checkinteger(L, 2);
+  lml_argcheck(L, i >= 1 && i <= ml_optim_count(o), 2, "the number of a parameter");
   ml_optim_param *p = ml_optim_at(o, (int)i - 1);
   lml_pushtensor(L, ml_tensor_ref(p->m));
   if (p->v) lml_pushtensor(L, ml_tensor_ref(p->v));
@@ -106,9 +108,9 @@ static int optim_at(lua_State *L) {
 
 static int optim_set_steps(lua_State *L) {
   ml_optim *o = lml_checkbox(L, 1, OPTIM);
-  lua_Integer i = luaL_checkinteger(L, 2), steps = luaL_checkinteger(L, 3);
-  luaL_argcheck(L, i >= 1 && i <= ml_optim_count(o), 2, "no such parameter");
-  luaL_argcheck(L, steps >= 0, 3, "steps must not be negative");
+  lua_Integer i = lml_checkinteger(L, 2), steps = lml_checkinteger(L, 3);
+  lml_argcheck(L, i >= 1 && i <= ml_optim_count(o), 2, "the number of a parameter");
+  lml_argcheck(L, steps >= 0, 3, "an integer from 0");
   ml_optim_at(o, (int)i - 1)->steps = steps;
   return 0;
 }
@@ -120,14 +122,14 @@ static int optim_count(lua_State *L) {
 
 /* ---- core.math ---- */
 
-static int det_exp(lua_State *L) { return lua_pushnumber(L, ml_exp(luaL_checknumber(L, 1))), 1; }
-static int det_log(lua_State *L) { return lua_pushnumber(L, ml_log(luaL_checknumber(L, 1))), 1; }
-static int det_sin(lua_State *L) { return lua_pushnumber(L, ml_sin(luaL_checknumber(L, 1))), 1; }
-static int det_cos(lua_State *L) { return lua_pushnumber(L, ml_cos(luaL_checknumber(L, 1))), 1; }
+static int det_exp(lua_State *L) { return lua_pushnumber(L, ml_exp(lml_checknumber(L, 1))), 1; }
+static int det_log(lua_State *L) { return lua_pushnumber(L, ml_log(lml_checknumber(L, 1))), 1; }
+static int det_sin(lua_State *L) { return lua_pushnumber(L, ml_sin(lml_checknumber(L, 1))), 1; }
+static int det_cos(lua_State *L) { return lua_pushnumber(L, ml_cos(lml_checknumber(L, 1))), 1; }
 static int det_pow(lua_State *L) {
-  lua_Number x = luaL_checknumber(L, 1);
-  luaL_argcheck(L, x > 0, 1, "must be positive");
-  return lua_pushnumber(L, ml_pow(x, luaL_checknumber(L, 2))), 1;
+  lua_Number x = lml_checknumber(L, 1);
+  lml_argcheck(L, x > 0, 1, "positive");
+  return lua_pushnumber(L, ml_pow(x, lml_checknumber(L, 2))), 1;
 }
 
 void lml_open_optim(lua_State *L) {

@@ -6,7 +6,7 @@
 /* ---- machine ---- */
 static int sys_threads(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) {
-    lua_Integer n = luaL_checkinteger(L, 1);
+    lua_Integer n = lml_checkinteger(L, 1);
     if (n < 1 || n > ML_MAX_THREADS)
       return lml_error(L, "threads: expected 1 to %d, got %I", ML_MAX_THREADS, n);
     lml_check(L, ml_set_threads((int)n), 0);
@@ -17,7 +17,7 @@ static int sys_threads(lua_State *L) {
 
 static int sys_isa(lua_State *L) {
   static const char *const names[] = {"scalar", "avx2", "avx512", "neon", NULL};
-  if (!lua_isnoneornil(L, 1)) lml_check(L, ml_isa_set(luaL_checkoption(L, 1, NULL, names)), 0);
+  if (!lua_isnoneornil(L, 1)) lml_check(L, ml_isa_set(lml_checkoption(L, 1, names)), 0);
   lua_pushstring(L, ml_isa_name(ml_isa()));
   return 1;
 }
@@ -56,7 +56,7 @@ static int sys_rest(lua_State *L) {
 
 /* ---- signals: caught only when asked for ---- */
 static int sys_signals(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  lml_checktype(L, 1, LUA_TBOOLEAN);
   return lml_check(L, ml_signal_catch(lua_toboolean(L, 1)), 0);
 }
 
@@ -76,7 +76,7 @@ static int sys_signal_clear(lua_State *L) {
 
 /* ---- files and hashes ---- */
 static int sys_mkdir(lua_State *L) {
-  int st = ml_mkdir(luaL_checkstring(L, 1));
+  int st = ml_mkdir(lml_checkstring(L, 1, NULL));
   if (st == ML_OK) lua_pushboolean(L, 1);
   return lml_result(L, st, 1);
 }
@@ -84,7 +84,7 @@ static int sys_mkdir(lua_State *L) {
 /* write(path, text): atomic, with fsync */
 static int sys_write(lua_State *L) {
   size_t n;
-  const char *path = luaL_checkstring(L, 1), *s = luaL_checklstring(L, 2, &n);
+  const char *path = lml_checkstring(L, 1, NULL), *s = lml_checkstring(L, 2, &n);
   ml_writer *w;
   int st = ml_writer_open(&w, path);
   if (st == ML_OK) {
@@ -192,13 +192,13 @@ static int sys_fail_at(lua_State *L) {
 
 /* ---- random state: (seed, step, next index) of this lua_State ---- */
 static int sys_seed(lua_State *L) {
-  lua_Integer seed = luaL_checkinteger(L, 1);
+  lua_Integer seed = lml_checkinteger(L, 1);
   *lml_rng(L) = (ml_rng){.seed = (uint64_t)seed};
   return 0;
 }
 
 static int sys_rekey(lua_State *L) {
-  lua_Integer seed = luaL_checkinteger(L, 1), step = luaL_checkinteger(L, 2);
+  lua_Integer seed = lml_checkinteger(L, 1), step = lml_checkinteger(L, 2);
   if (step < 0 || step > UINT32_MAX) return lml_error(L, "rekey: step %I is out of range", step);
   *lml_rng(L) = (ml_rng){.seed = (uint64_t)seed, .step = (uint32_t)step};
   return 0;
@@ -208,8 +208,8 @@ static int sys_rekey(lua_State *L) {
 static int sys_rng(lua_State *L) {
   ml_rng *rng = lml_rng(L), was = *rng;
   if (!lua_isnone(L, 1)) {
-    lua_Integer seed = luaL_checkinteger(L, 1), step = luaL_checkinteger(L, 2);
-    lua_Integer at = luaL_checkinteger(L, 3);
+    lua_Integer seed = lml_checkinteger(L, 1), step = lml_checkinteger(L, 2);
+    lua_Integer at = lml_checkinteger(L, 3);
     *rng = (ml_rng){(uint64_t)seed, (uint64_t)at, (uint32_t)step};
   }
   lua_pushinteger(L, (lua_Integer)was.seed);
@@ -230,7 +230,7 @@ static int sys_draw(lua_State *L) {
 /* random(seed, stream, index, step, site) -> four integers of 32 bits, a pure function */
 static int sys_random(lua_State *L) {
   lua_Integer at[5];
-  for (int i = 0; i < 5; i++) at[i] = luaL_checkinteger(L, i + 1);
+  for (int i = 0; i < 5; i++) at[i] = lml_checkinteger(L, i + 1);
   ml_u32x4 r = ml_random((uint64_t)at[0], (uint32_t)at[1], (uint64_t)at[2], (uint32_t)at[3],
                          (uint32_t)at[4]);
   for (int i = 0; i < 4; i++) lua_pushinteger(L, r.v[i]);

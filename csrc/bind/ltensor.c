@@ -148,23 +148,25 @@ static bool recorded(const ml_tensor *x, const ml_tensor *v) {
 }
 
 /* x = v spread to x's sizes, keeping gradients: once v is multiplied by ones */
-static int assign_recorded(ml_tensor *x, ml_tensor *v) {
+static int assign_recorded(const char *who, ml_tensor *x, ml_tensor *v) {
   ml_tensor *one = NULL, *ones = NULL, *y = NULL;
   int st = ml_tensor_scalar(&one, x->dtype, 1);
   if (st == ML_OK) st = ml_view_expand(&ones, one, x->ndim, x->size);
   if (st == ML_OK) st = ml_mul(&y, ones, v);
-  if (st == ML_OK) st = ml_assign(x, y);
+  if (st == ML_OK) st = ml_assign(who, x, y);
   ml_tensor_free(one), ml_tensor_free(ones), ml_tensor_free(y);
   return st;
 }
 
-static int write(ml_tensor *x, ml_tensor *v) {
-  return recorded(x, v) ? assign_recorded(x, v) : ml_copy_into(x, v);
+static int write(const char *who, ml_tensor *x, ml_tensor *v) {
+  int st = lml_fits(who, x, v);
+  if (st != ML_OK) return st;
+  return recorded(x, v) ? assign_recorded(who, x, v) : ml_copy_into(x, v);
 }
 
 static int tensor_copy(lua_State *L) {
   ml_tensor *x = lml_checktensor(L, 1), *v = lml_checktensor(L, 2);
-  int st = write(x, v);
+  int st = write("copy_", x, v);
   lua_settop(L, 1);
   return lml_check(L, st, 1);
 }
@@ -179,7 +181,7 @@ int lml_number_tensor(lua_State *L, int arg, int dtype, ml_tensor **out) {
 static int fill(lua_State *L, ml_tensor *x, int arg) {
   ml_tensor *v = NULL;
   int st = lml_number_tensor(L, arg, x->dtype, &v);
-  if (st == ML_OK) st = write(x, v);
+  if (st == ML_OK) st = write("fill_", x, v);
   ml_tensor_free(v);
   lua_settop(L, 1);
   return lml_check(L, st, 1);
@@ -187,7 +189,8 @@ static int fill(lua_State *L, ml_tensor *x, int arg) {
 
 static int tensor_fill(lua_State *L) {
   ml_tensor *x = lml_checktensor(L, 1);
-  if (!lua_isboolean(L, 2)) luaL_checknumber(L, 2);
+  lml_argcheck(L, lua_isboolean(L, 2) || lua_type(L, 2) == LUA_TNUMBER, 2,
+               "a number or a boolean");
   return fill(L, x, 2);
 }
 
@@ -204,7 +207,7 @@ static int tensor_requires_grad(lua_State *L) {
     lua_pushboolean(L, x->requires_grad);
     return 1;
   }
-  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  lml_checktype(L, 2, LUA_TBOOLEAN);
   bool want = lua_toboolean(L, 2);
   if (want && !ml_is_real(x->dtype))
     return lml_error(L, "requires_grad: must be f32 or f64, got %s", ml_dtype_name(x->dtype));

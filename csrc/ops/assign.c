@@ -3,27 +3,27 @@
 ** backward would go on with values its gradient does not know of. */
 #include "ops/internal.h"
 
-static int check(const ml_tensor *x, const ml_tensor *y, bool records) {
+static int check(const char *who, const ml_tensor *x, const ml_tensor *y, bool records) {
   if (!ml_same_shape(x, y))
-    return ml_fail(ML_ESHAPE, "in place: the result is %s, the tensor %s", ml_shape(y).s,
+    return ml_fail(ML_ESHAPE, "%s: the result is %s, the tensor %s", who, ml_shape(y).s,
                    ml_shape(x).s);
   if (ml_is_float(y->dtype) && !ml_is_float(x->dtype))
-    return ml_fail(ML_ETYPE, "in place: the result is %s, the tensor %s", ml_dtype_name(y->dtype),
-                   ml_dtype_name(x->dtype));
+    return ml_fail(ML_ETYPE, "%s: the result is %s, the tensor %s", who,
+                   ml_dtype_name(y->dtype), ml_dtype_name(x->dtype));
   if (records && x->requires_grad && x->node == NULL)
-    return ml_fail(ML_ESTATE, "in place: a leaf that requires a gradient may only be written "
-                   "inside no_grad");
+    return ml_fail(ML_ESTATE, "%s: a leaf that requires a gradient, %s, may only be written "
+                   "inside no_grad", who, ml_shape(x).s);
   if (records && x->storage->refs > 1)
-    return ml_fail(ML_ESTATE, "in place: a view or a backward pass to come needs the elements of "
-                   "%s as they are; write to a clone", ml_shape(x).s);
+    return ml_fail(ML_ESTATE, "%s: a view or a backward pass to come needs the elements of "
+                   "%s as they are; write to a clone", who, ml_shape(x).s);
   return ML_OK;
 }
 
-int ml_assign(ml_tensor *x, ml_tensor *y) {
+int ml_assign(const char *who, ml_tensor *x, ml_tensor *y) {
   bool records = ml_grad_enabled && (x->requires_grad || y->requires_grad);
   ml_tensor *fits = NULL;
   int st;
-  TRY(check(x, y, records));
+  TRY(check(who, x, y, records));
   TRY(ml_op_to(&fits, (ml_arg[]){{.t = y}, {.i = x->dtype}}));
   TRY(ml_copy_into(x, fits));
   if (records) {

@@ -64,9 +64,13 @@ done:
 }
 
 /* and = both sum to 2, or = at least 1 */
-static int logical(ml_tensor **out, const ml_arg *a, int64_t least) {
+static int logical(ml_tensor **out, const char *name, const ml_arg *a, int64_t least) {
   ml_tensor *x = NULL, *y = NULL, *s = NULL, *want = NULL;
+  ml_sizes z;
   int st;
+  if (ml_broadcast(&z, a[0].t, a[1].t) != ML_OK)
+    return ml_fail(ML_ESHAPE, "%s: sizes differ, %s and %s", name, ml_shape(a[0].t).s,
+                   ml_shape(a[1].t).s);
   TRY(truth(&x, a[0].t));
   TRY(truth(&y, a[1].t));
   TRY(ml_add(&s, x, y));
@@ -76,8 +80,12 @@ done:
   ml_tensor_free(x), ml_tensor_free(y), ml_tensor_free(s), ml_tensor_free(want);
   return st;
 }
-int ml_op_logical_and(ml_tensor **out, const ml_arg *a) { return logical(out, a, 2); }
-int ml_op_logical_or(ml_tensor **out, const ml_arg *a) { return logical(out, a, 1); }
+int ml_op_logical_and(ml_tensor **out, const ml_arg *a) {
+  return logical(out, "logical_and", a, 2);
+}
+int ml_op_logical_or(ml_tensor **out, const ml_arg *a) {
+  return logical(out, "logical_or", a, 1);
+}
 
 int ml_op_logical_not(ml_tensor **out, const ml_arg *a) {
   ml_tensor *x = NULL, *zero = NULL;

@@ -14,6 +14,12 @@ static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
 static void release(ml_node *n) { ml_free(n->ctx); }
 static const ml_op cat_op = {"cat", backward, release};
 
+static int unlike(const char *who, const ml_tensor_list *l, int k) {
+  return ml_fail(ML_ESHAPE, "%s: item %d is %s %s, the first is %s %s", who, k + 1,
+                 ml_dtype_name(l->t[k]->dtype), ml_shape(l->t[k]).s,
+                 ml_dtype_name(l->t[0]->dtype), ml_shape(l->t[0]).s);
+}
+
 static int check(const ml_tensor_list *l, int d, int64_t *total) {
   const ml_tensor *x = l->t[0];
   *total = 0;
@@ -21,10 +27,7 @@ static int check(const ml_tensor_list *l, int d, int64_t *total) {
     const ml_tensor *y = l->t[k];
     bool fine = y->ndim == x->ndim && y->dtype == x->dtype;
     for (int i = 0; fine && i < x->ndim; i++) fine = i == d || y->size[i] == x->size[i];
-    if (!fine)
-      return ml_fail(ML_ESHAPE, "cat: item %d is %s %s, the first is %s %s", k + 1,
-                     ml_dtype_name(y->dtype), ml_shape(y).s, ml_dtype_name(x->dtype),
-                     ml_shape(x).s);
+    if (!fine) return unlike("cat", l, k);
     *total += y->size[d];
   }
   return ML_OK;
@@ -72,6 +75,9 @@ int ml_op_stack(ml_tensor **out, const ml_arg *a) {
   const ml_tensor_list *l = a[0].l;
   int st = ML_OK, made = 0;
   if (l->n == 0) return ml_fail(ML_EARG, "stack: needs at least one tensor");
+  for (int k = 1; k < l->n; k++)
+    if (!ml_same_shape(l->t[k], l->t[0]) || l->t[k]->dtype != l->t[0]->dtype)
+      return unlike("stack", l, k);
   ml_tensor **t = ml_alloc(sizeof *t * (size_t)l->n);
   if (!t) return ML_ENOMEM;
   for (; made < l->n && st == ML_OK; made++) {

@@ -60,7 +60,7 @@ int ml_sum_to(ml_tensor **out, ml_tensor *x, int ndim, const int64_t *size); /* 
 void ml_rope_tables(int dtype, void *cos_table, void *sin_table, int64_t positions, int64_t D,
                     double theta);
 /* x becomes the value of y (in place, gradient included); ML_ESTATE for a leaf that requires a
-** gradient while recording, or for a view of something that does */
-int ml_assign(ml_tensor *x, ml_tensor *y);
+** gradient while recording, or for a view of something that does. who begins messages */
+int ml_assign(const char *who, ml_tensor *x, ml_tensor *y);
 
 #endif

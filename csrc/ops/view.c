@@ -138,7 +138,11 @@ done:
 }
 
 int ml_op_reshape(ml_tensor **out, const ml_arg *a) {
-  return ml_reshaped(out, a[0].t, a[1].z->ndim, a[1].z->size);
+  const ml_sizes *z = a[1].z;
+  int st = ml_reshaped(out, a[0].t, z->ndim, z->size);
+  if (st != ML_ESHAPE) return st;
+  return ml_fail(st, "reshape: %s has %lld elements and cannot become %s", ml_shape(a[0].t).s,
+                 (long long)ml_numel(a[0].t), ml_shape_of(z->ndim, z->size).s);
 }
 
 int ml_op_flatten(ml_tensor **out, const ml_arg *a) {
@@ -223,7 +227,7 @@ static const ml_op cast_op = {"to", cast_backward, NULL};
 int ml_op_to(ml_tensor **out, const ml_arg *a) {
   ml_tensor *x = a[0].t, *y = NULL;
   ml_node *n = NULL;
-  if (a[1].i < 0) return ml_fail(ML_EARG, "to: needs a dtype");
+  if (a[1].i < 0) return ml_fail(ML_EARG, "to: argument 1 must be a dtype name, got nothing");
   if (x->dtype == a[1].i) return *out = ml_tensor_ref(x), ML_OK;
   int st = ml_to_dtype(&y, x, (int)a[1].i);
   if (st != ML_OK) return st;

@@ -96,6 +96,13 @@ int ml_op_triu(ml_tensor **out, const ml_arg *a) { return triangle(out, "triu", 
 
 /* x with value where mask is true */
 int ml_op_masked_fill(ml_tensor **out, const ml_arg *a) {
+  ml_sizes z;
+  int mask = a[1].t->dtype;
+  if (mask != ML_BOOL && mask != ML_U8)
+    return ml_fail(ML_ETYPE, "masked_fill: the mask must be bool, got %s", ml_dtype_name(mask));
+  if (ml_broadcast(&z, a[0].t, a[1].t) != ML_OK)
+    return ml_fail(ML_ESHAPE, "masked_fill: sizes differ, %s and mask %s", ml_shape(a[0].t).s,
+                   ml_shape(a[1].t).s);
   return ml_op_where(out, (ml_arg[]){{.t = a[1].t}, {.t = a[2].t}, {.t = a[0].t}});
 }
 

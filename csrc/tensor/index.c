@@ -61,6 +61,8 @@ static int spread(ml_tensor **out, ml_tensor *src, const ml_tensor *pos, const m
   int st = ml_tensor_new(&y, x->dtype, z.ndim, z.size);
   if (st != ML_OK) return st;
   st = ml_copy_into(y, src);
+  if (st == ML_ESHAPE)
+    st = ml_fail(st, "index: %s does not broadcast to %s", ml_shape(src).s, ml_shape(y).s);
   if (st == ML_OK) *out = y;
   else ml_tensor_free(y);
   return st;

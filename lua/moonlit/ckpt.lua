@@ -32,6 +32,9 @@ end
 --- @param metadata? table<string, string>
 --- @return true|nil, string? message, string? code
 function ckpt.save(path, tensors, metadata)
+  if type(path) ~= "string" then
+    error("ckpt.save: path must be a string, got " .. type(path), 2)
+  end
   if is_npy(path) and type(tensors) == "userdata" then
     return core.ckpt.save(path, { { name = "", tensor = tensors } }, {}, true)
   end

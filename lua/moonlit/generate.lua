@@ -36,6 +36,11 @@ local function prompt_ids(prompt, o, i)
   if type(prompt) ~= "table" or #prompt == 0 then
     error(("generate: prompt %d must be text or a list of at least one id"):format(i), 4)
   end
+  for j, id in ipairs(prompt) do
+    if math.type(id) ~= "integer" then
+      error(("generate: prompt %d, position %d: ids are numbers, got %s"):format(i, j, type(id)), 4)
+    end
+  end
   return prompt
 end
 
@@ -54,6 +59,9 @@ end
 
 -- one prompt or a list of them
 local function as_list(prompts)
+  if type(prompts) ~= "string" and type(prompts) ~= "table" then
+    error("generate: prompts must be text, ids, or a list of those, got " .. type(prompts), 4)
+  end
   local single = type(prompts) == "string" or type(prompts[1]) == "number"
   return single and { prompts } or prompts
 end

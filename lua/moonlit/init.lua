@@ -67,6 +67,7 @@ local function known_names()
   return names
 end
 
+---@class moonlit: moonlit.core
 local ml = {}
 for name, value in pairs(tensor) do ml[name] = value end
 for name, value in pairs(face) do ml[name] = value end

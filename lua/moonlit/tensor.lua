@@ -1,6 +1,7 @@
 --- Tensors, as Lua sees them: everything flat in the core (creation and ops), and what is nicer
 --- said in Lua. Other modules of the package require this one, never "moonlit".
 local core = require "moonlit.core"
+local options = require "moonlit.options"
 
 local tensor = {}
 for name, value in pairs(core) do
@@ -69,10 +70,9 @@ end)
 --- x:allclose(y [, { rtol = 1e-5, atol = 1e-8 }]) -> boolean: |x - y| <= atol + rtol |y|
 --- everywhere. NaN is close to nothing.
 both("allclose", function(x, y, opt)
-  opt = opt or {}
-  local rtol, atol = opt.rtol or 1e-5, opt.atol or 1e-8
+  local o = options(opt, { rtol = 1e-5, atol = 1e-8 }, "allclose")
   return core.autograd.no_grad(function()
-    local near = (x - y):abs():le(core.abs(y) * rtol + atol)
+    local near = (x - y):abs():le(core.abs(y) * o.rtol + o.atol)
     return near:all():item()
   end)
 end)

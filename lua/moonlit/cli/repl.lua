@@ -1,5 +1,9 @@
 --- moonlit repl: Lua with `ml` at hand. A line that is an expression shows its value, `_` is the
---- last one; an unfinished statement goes on on the next line.
+--- last one; an unfinished statement goes on on the next line; ?name tells what a function of the
+--- core does.
+local meta = require "moonlit.meta"
+local options = require "moonlit.options"
+
 local repl = { summary = "Lua with ml at hand" }
 
 -- line editing where the readline rock is installed
@@ -31,6 +35,20 @@ local function show(env, ok, ...)
   end
 end
 
+local function help(name)
+  local entry = meta.find(name)
+  if entry then print(meta.text(entry))
+  else print("no help on " .. options.unknown(name, meta.names())) end
+end
+
+-- a whole statement: run it; else say so
+local function evaluate(env, text)
+  local chunk, err, unfinished = compile(text, env)
+  if chunk then show(env, xpcall(chunk, tostring))
+  elseif not unfinished then io.stderr:write(err, "\n") end
+  return not unfinished
+end
+
 --- @param _ string[]     arguments: none
 --- @param read? fun(prompt: string): string|nil  where lines come from
 function repl.run(_, read)
@@ -40,14 +58,13 @@ function repl.run(_, read)
   while true do
     local line = read(text == "" and "> " or ">> ")
     if not line then break end
-    text = text == "" and line or text .. "\n" .. line
-    local chunk, err, unfinished = compile(text, env)
-    if chunk then
-      show(env, xpcall(chunk, tostring))
-    elseif not unfinished then
-      io.stderr:write(err, "\n")
+    local asked = text == "" and line:match("^%s*%?%s*([%w_.:]+)%s*$")
+    if asked then
+      help(asked)
+    else
+      text = text == "" and line or text .. "\n" .. line
+      if evaluate(env, text) then text = "" end
     end
-    if not unfinished then text = "" end
   end
 end
 

@@ -188,6 +188,7 @@ end
 --- @param name string  Hugging Face's name of the block, counted from 0, or of the embedding
 function Model:tap(name, fn)
   if type(name) ~= "string" then error("tap: name must be a string, got " .. type(name), 2) end
+  if type(fn) ~= "function" then error("tap: fn must be a function, got " .. type(fn), 2) end
   local place = place_of(self, name)
   local entry = { fn = fn }
   self.taps[place] = self.taps[place] or {}
@@ -349,6 +350,9 @@ end
 --- next in each. The bits are those of a training forward over the same tokens.
 --- @param sequences {slot: integer, ids: integer[]}[]
 function Model:decode(cache, sequences)
+  if getmetatable(cache) ~= Cache then
+    error("decode: cache must be one that model:cache made, got " .. type(cache), 2)
+  end
   return core.autograd.no_grad(function()
     if self.block then return decode_twin(self, cache, sequences) end
     local f <close> = core.nn.decode(self.core, cache.core, sequences)

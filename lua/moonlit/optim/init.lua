@@ -27,7 +27,7 @@ local kinds = {
 local function unwrap(params, who)
   if type(params) ~= "table" or #params == 0 then
     error(who .. ": expected a list of parameters, got " .. (type(params) == "table" and
-          "an empty one" or type(params)), 3)
+          "an empty one" or type(params)), 4)
   end
   local names, tensors, splits = {}, {}, {}
   for i, p in ipairs(params) do

@@ -59,4 +59,18 @@ describe("moonlit", function()
       assert.matches(part, text, 1, true)
     end
   end)
+
+  it("helps", function()
+    local path = os.tmpname()
+    local file = io.open(path, "w")
+    file:write "?softmax\n? ml.zeros\n?sofmax\n"
+    file:close()
+    local code, text = command("repl <" .. path)
+    os.remove(path)
+    assert.are.equal(0, code)
+    for _, part in ipairs { "Tensor:softmax(dim)", "--> { 0.2689, 0.7311 }", "core.zeros(...)",
+                            'no help on "sofmax"; did you mean "softmax"?' } do
+      assert.matches(part, text, 1, true)
+    end
+  end)
 end)

@@ -1,0 +1,78 @@
+---@meta
+--- core.ckpt and core.json. What is wrong with a file is an answer, not an error: nil, message
+--- and a code ("io", "format", "unsupported").
+-- luacheck: ignore 212 241
+
+---@class moonlit.core
+local core = {}
+---@class moonlit.core.ckpt
+core.ckpt = {}
+
+--- The tensors of a .safetensors or .npy file, in the file's order, and its metadata.
+--- > (select(2, core.ckpt.load "no/such/file.npy")):match "^[^:]+"  --> no/such/file.npy
+---@param path string
+---@return {name: string, tensor: Tensor}[]|nil
+---@return table<string, string>|string metadata
+---@return string? code
+function core.ckpt.load(path) end
+
+--- Writes tensors to a .safetensors or .npy file, which is replaced whole or not at all.
+---@param path string
+---@param tensors {name: string, tensor: Tensor}[]
+---@param metadata {[1]: string, [2]: string}[]  keys and values
+---@param keep_order? boolean  = false: the format's own order
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.ckpt.save(path, tensors, metadata, keep_order) end
+
+--- A finished directory takes its final name, durably; there must be nothing of that name.
+---@param from string
+---@param to string
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.ckpt.publish(from, to) end
+
+--- SHA-256 of a file, in hexadecimal, and its size in bytes.
+---@param path string
+---@return string|nil hex
+---@return integer|string bytes
+---@return string? code
+function core.ckpt.hash_file(path) end
+
+-- ---- JSON ----
+
+---@class moonlit.core.json
+core.json = {}
+
+--- JSON's null, which no Lua value is.
+--- > core.json.encode { core.json.null }  --> [null]
+---@type lightuserdata
+core.json.null = nil
+
+--- The value of a text. 64-bit integers are exact; a key given twice and nesting deeper than 1000
+--- are refused.
+--- > core.json.decode('{ "a": [1, 2.5] }').a  --> { 1, 2.5 }
+--- > (select(3, core.json.decode "{"))  --> format
+---@param text string
+---@return any
+---@return string? message
+---@return string? code
+function core.json.decode(text) end
+
+--- The text of a value: keys sorted, floats in the fewest digits that read back to the same number.
+--- Raises for what JSON cannot hold: NaN, holes, strings that are not UTF-8, functions.
+--- > core.json.encode { b = 0.1, a = { 1, 2 } }  --> {"a":[1,2],"b":0.1}
+---@param value any
+---@param indent? integer  = 0: one line; spaces a level otherwise
+---@return string
+function core.json.encode(value, indent) end
+
+--- Marks a table as an array, so that an empty one is written as [] too, and returns it.
+--- > core.json.encode(core.json.array {})  --> []
+---@param t? table  a new one unless given
+---@return table
+function core.json.array(t) end
+
+return core

@@ -1,0 +1,152 @@
+---@meta
+--- core.sys: the machine, the process, memory, files, hashes, the state of the random numbers.
+-- luacheck: ignore 212 241
+
+---@class moonlit.core
+local core = {}
+---@class moonlit.core.sys
+core.sys = {}
+
+-- ---- machine ----
+
+--- How many threads kernels use; given a number, sets it. The environment's MOONLIT_THREADS sets
+--- the start. No result depends on it.
+---@param n? integer  1 to 64
+---@return integer
+function core.sys.threads(n) end
+
+--- Which instruction set kernels use; given a name, sets it. The environment's MOONLIT_ISA sets the
+--- start. No f32 or f64 result depends on it. Raises where the machine has not got it.
+---@param name? "scalar"|"avx2"|"avx512"|"neon"
+---@return string
+function core.sys.isa(name) end
+
+--- The processor: its name, how many cores it has, which instruction sets are usable.
+--- > core.sys.cpu().isas[1]  --> scalar
+---@return {name: string, count: integer, isas: string[]}
+function core.sys.cpu() end
+
+--- Seconds since some moment, never going back.
+---@return number
+function core.sys.clock() end
+
+--- Resident memory of the process, in bytes.
+---@return integer
+function core.sys.rss() end
+
+--- Ends the threads of the pool; the next parallel kernel starts them again.
+function core.sys.rest() end
+
+-- ---- signals ----
+
+--- Begins or ends to note SIGINT and SIGTERM instead of dying of them; a second one ends the
+--- process.
+---@param catch boolean
+function core.sys.signals(catch) end
+
+--- The number of the signal that came, or nil.
+--- > core.sys.signal()  --> nil
+---@return integer|nil
+function core.sys.signal() end
+
+--- Forgets the signal that came.
+function core.sys.signal_clear() end
+
+-- ---- files and hashes ----
+
+--- Makes a directory and those above it; one that exists is fine.
+---@param path string
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.sys.mkdir(path) end
+
+--- Writes a text to a file, which is replaced whole or not at all, and is on the disk afterwards.
+---@param path string
+---@param text string
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.sys.write(path, text) end
+
+--- SHA-256 in hexadecimal of strings and tensors (elements in order, little endian), one after the
+--- other; an array stands for its items.
+--- > core.sys.sha256("a", "b") == core.sys.sha256 { "ab" }  --> true
+---@param ... string|Tensor|(string|Tensor)[]
+---@return string
+function core.sys.sha256(...) end
+
+-- ---- memory ----
+
+--- live_bytes, live_blocks, peak_bytes, cached_bytes (freed, kept for reuse) and allocations: of
+--- tensors and workspaces, in the process.
+---@return table<string, integer>
+function core.sys.memory() end
+
+--- What is alive in the process: tensors, nodes (of graphs), live_bytes, live_blocks.
+---@return table<string, integer>
+function core.sys.stats() end
+
+--- The peak of memory() counts from what is alive now.
+function core.sys.reset_peak() end
+
+--- Gives memory that is kept for reuse back to the system.
+function core.sys.trim() end
+
+--- Allocations beyond so many live bytes fail, cleanly; for tests and shared machines.
+---@param bytes integer  0: no limit
+function core.sys.budget(bytes) end
+
+--- The nth allocation from now fails once; for tests.
+---@param n integer  0: none
+function core.sys.fail_at(n) end
+
+-- ---- random numbers: element i of a draw is a function of (seed, step, index + i) ----
+
+--- Starts this Lua state's random numbers from a seed.
+--- > core.sys.seed(7)
+--- > core.sys.rng()  --> 7, 0, 0
+---@param seed integer
+function core.sys.seed(seed) end
+
+--- The same for a step of training, so that step 1000 draws alike with and without a resume.
+--- > core.sys.rekey(7, 1000)
+--- > core.sys.rng()  --> 7, 1000, 0
+---@param seed integer
+---@param step integer  0 to 2^32 - 1
+function core.sys.rekey(seed, step) end
+
+--- The state: seed, step and next index; given all three, puts them back, and returns what was.
+---@param seed? integer
+---@param step? integer
+---@param index? integer
+---@return integer seed
+---@return integer step
+---@return integer index
+function core.sys.rng(seed, step, index) end
+
+--- Takes the next n numbers of the state: their seed, step and first index.
+--- > core.sys.rekey(7, 1)
+--- > core.sys.draw(4)  --> 7, 1, 0
+--- > core.sys.draw(1)  --> 7, 1, 4
+---@param n integer
+---@return integer seed
+---@return integer step
+---@return integer index
+function core.sys.draw(n) end
+
+--- Four 32-bit integers that are a pure function of the five arguments: Philox 4x32-10 (Salmon et
+--- al., SC 2011).
+--- > core.sys.random(1, 2, 3, 4, 5) == core.sys.random(1, 2, 3, 4, 5)  --> true
+---@param seed integer
+---@param stream integer  0 is ml.rand*, 1 dropout, 2 sampling, 3 initialisation
+---@param index integer
+---@param step integer
+---@param site integer
+---@return integer
+---@return integer
+---@return integer
+---@return integer
+function core.sys.random(seed, stream, index, step, site) end
+
+return core
