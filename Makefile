@@ -13,7 +13,7 @@ LUA_INCDIR ?= $(firstword $(wildcard /usr/include/lua5.4 /usr/local/include/lua5
 SAN     ?=
 BUILD   ?= build/$(if $(SAN),$(SAN),release)
 
-comma := ,
+Q := $(if $(V),,@)# make V=1 shows the commands
 # ours come after $(CFLAGS), so that LuaRocks' own flags never beat them
 OWN := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -pthread -Icsrc -MMD -MP \
        -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wno-unused-parameter -Wno-missing-field-initializers
@@ -48,6 +48,7 @@ KOBJ    := $(foreach isa,$(ISAS),$(KERNELS:csrc/%.c=$(BUILD)/%.$(isa).o))
 COREOBJ := $(CORE:csrc/%.c=$(BUILD)/%.o)
 BINDOBJ := $(BIND:csrc/%.c=$(BUILD)/%.o)
 
+.DELETE_ON_ERROR:
 .PHONY: all lib parts
 all: parts moonlit.lua moonlit
 parts: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so
@@ -56,37 +57,45 @@ lib: $(BUILD)/libmoonlit.a
 define KRULE
 $(BUILD)/kernels/%.$(1).o: csrc/kernels/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(OWN) $$(FLAGS_$(1)) -c $$< -o $$@
+	@echo "  cc $$@"
+	$$(Q)$$(CC) $$(CFLAGS) $$(OWN) $$(FLAGS_$(1)) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call KRULE,$(isa))))
 
 $(BUILD)/bind/%.o: csrc/bind/%.c      # the only code that sees lua.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) -c $< -o $@
+	@echo "  cc $@"
+	$(Q)$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) -c $< -o $@
 $(BUILD)/%.o: csrc/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(OWN) -c $< -o $@
+	@echo "  cc $@"
+	$(Q)$(CC) $(CFLAGS) $(OWN) -c $< -o $@
 $(BUILD)/libmoonlit.a: $(COREOBJ) $(KOBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  ar $@"
+	$(Q)ar rcs $@ $^
 $(BUILD)/moonlit/core.so: $(BINDOBJ) $(BUILD)/libmoonlit.a
 	@mkdir -p $(@D)
-	$(CC) $(LIBFLAG) -o $@ $(BINDOBJ) $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS)
+	@echo "  cc $@"
+	$(Q)$(CC) $(LIBFLAG) -o $@ $(BINDOBJ) $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS)
 
 $(BUILD)/moonlit/blas.so: csrc/blas/blas.c   # a part: OpenBLAS, reached through bind/api.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) $(LIBFLAG) -o $@ $< $(LDOWN) -lopenblas
+	@echo "  cc $@"
+	$(Q)$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) $(LIBFLAG) -o $@ $< $(LDOWN) -lopenblas
 
 -include $(BUILD)/moonlit/blas.d $(KOBJ:.o=.d) $(COREOBJ:.o=.d) $(BINDOBJ:.o=.d)
 
 # ---- C tests: tests/c/test_<area>.c, one cmocka program each, no Lua ----
 CTESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
-$(BUILD)/tests/test_host: tests/c/test_host.c parts   # an embedding C program: links Lua, requires core.so
+$(BUILD)/tests/test_host: tests/c/test_host.c $(BUILD)/moonlit/core.so   # an embedding C program: links Lua, requires core.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) $< -o $@ $(LDOWN) -llua5.4 -lcmocka
+	@echo "  cc $@"
+	$(Q)$(CC) $(CFLAGS) $(OWN) -I$(LUA_INCDIR) $< -o $@ $(LDOWN) -llua5.4 -lcmocka
 $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka
+	@echo "  cc $@"
+	$(Q)$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka
 .PHONY: ctests
 ctests: $(CTESTS)
 
