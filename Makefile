@@ -98,6 +98,11 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 	$(Q)$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka
 .PHONY: ctests
 ctests: $(CTESTS)
+# the kernels alone, without any library, for another machine (tests/bits.sh): test_<area> --hash
+$(BUILD)/tests/hash_%: tests/c/test_%.c $(filter-out %/hash.o,$(filter $(BUILD)/base/% $(BUILD)/kernels/%,$(COREOBJ))) $(KOBJ)
+	@mkdir -p $(@D)
+	@echo "  cc $@"
+	$(Q)$(CC) $(CFLAGS) $(OWN) -Wno-unused-function -DML_TEST_NO_CMOCKA $^ -o $@ -lm
 
 # ---- run from the checkout: two ignored files at the top ----
 moonlit.lua: Makefile

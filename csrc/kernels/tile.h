@@ -103,8 +103,8 @@ SIMD void transpose(lane r[L]) {
 }
 
 /* L rows of L elements, k contiguous (rows at stride so; those from n on are zeros), into lanes
-** [0, w) of L steps of a panel of width W. Stores may spill into the next step, which is
-** written later; the last step of the range must not. */
+** [0, w) of L steps of a panel of width W. Stores may spill into the next step's first
+** lanes, which are written later; the last step of the range must not. */
 SIMD void pack_square(real *dst, const int W, const real *src, int64_t so, int64_t n, int w,
                       bool last) {
   lane r[L];
@@ -134,8 +134,8 @@ SIMD void pack_along_k(real *dst, const int W, const real *src, int64_t so, int6
                        int64_t k) {
   int64_t whole = k / L * L;
   for (int64_t p = 0; p < whole; p += L)
-    UNROLL for (int i = 0; i < W; i += L) {
-      const int w = W - i < L ? W - i : L;
+    UNROLL for (int g = (W - 1) / L; g >= 0; g--) {
+      const int i = g * L, w = W - i < L ? W - i : L; /* the group that spills goes first */
       pack_square(dst + p * W + i, W, src + i * so + p, so, n - i, w, p + L == whole);
     }
   pack_any(dst, W, src, so, 1, n, whole, k);
