@@ -462,9 +462,14 @@ static uint64_t hash_of_problems(void) {
   uint64_t h = 1469598103934665603u;
   state = 7;
   for (int i = 0; i < 8; i++) {
-    int64_t kv = 1 + below(2), len[] = {1 + below(40), 1 + below(300)};
-    problem p = make(kv * (1 + below(3)), kv, 2 + 2 * below(30), below(3) ? 0 : 1 + below(60),
-                     i % LAYOUTS, 2, len);
+    int64_t len[2]; /* one draw a statement: compilers order arguments as they like */
+    int64_t kv = 1 + below(2);
+    int64_t heads = kv * (1 + below(3));
+    int64_t dim = 2 + 2 * below(30);
+    int64_t window = 1 + below(60);
+    len[0] = 1 + below(40);
+    len[1] = 1 + below(300);
+    problem p = make(heads, kv, dim, i % 3 ? 0 : window, i % LAYOUTS, 2, len);
     run(&p, ML_F32);
     h = hash_of(&p, ML_F32, h);
     drop(&p);
