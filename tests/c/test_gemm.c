@@ -17,6 +17,7 @@
 #endif
 
 #include "kernels/gemm.h"
+#include "kit.h"
 
 static uint32_t state = 1;
 static uint32_t next(void) { return (state = state * 1664525u + 1013904223u) >> 8; }
@@ -35,7 +36,7 @@ static float *values(int64_t n) {
 }
 
 /* the definition */
-static float element(const ml_gemm *g, int64_t i, int64_t j, float c, float residual) {
+UNWATCHED static float element(const ml_gemm *g, int64_t i, int64_t j, float c, float residual) {
   const float *a = g->a, *b = g->b, *bias = g->bias;
   float sum = 0;
   for (int64_t p = 0; p < g->k || p == 0; p += ML_DET_GEMM_K) {
@@ -155,7 +156,7 @@ static problem make_random(int64_t m, int64_t n, int64_t k) {
 
 static void sampled_sizes(void **s) {
   (void)s;
-  for (int i = 0; i < 60; i++) check_problem(make_random(301, 301, 301));
+  for (int i = 0; i < samples(60); i++) check_problem(make_random(301, 301, 301));
 }
 
 static void around_tiles_and_blocks(void **s) {
@@ -163,7 +164,7 @@ static void around_tiles_and_blocks(void **s) {
   static const int64_t ks[] = {1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025};
   (void)s;
   for (int i = 0; i < 17; i++)
-    for (int j = 0; j < 17; j += 1 + (int)below(3))
+    for (int j = 0; j < 17; j += (SANITIZED ? 4 : 1) + (int)below(3))
       check(edge[i], edge[j], ks[below(10)], (int)below(8), (int)below(16));
   for (int i = 0; i < 10; i++) check(29, 67, ks[i], i & 3, BIAS | IN_PLACE);
 }
@@ -181,7 +182,7 @@ static void large(void **s) {
   static const int64_t sizes[][3] = {{700, 130, 90}, {40, 700, 600}, {64, 96, 5000},
                                      {9, 9000, 520}, {300, 300, 1030}};
   for (int i = 0; i < 5; i++)
-    for (int layout = 0; layout < 4; layout++) {
+    for (int layout = SANITIZED ? i % 4 : 0; layout < 4; layout += SANITIZED ? 4 : 1) {
       int what = BIAS | (i % 2 ? RESIDUAL : ACCUMULATE);
       problem p = make(sizes[i][0], sizes[i][1], sizes[i][2], layout, what);
       for (int isa = ML_ISA_SCALAR + 1; isa < ML_ISA_COUNT; isa++) {
@@ -198,7 +199,7 @@ static void large(void **s) {
 static void thread_counts(void **s) {
   static const int counts[] = {1, 2, 3, 7};
   (void)s;
-  for (int layout = 0; layout < 4; layout++) {
+  for (int layout = 0; layout < 4; layout += SANITIZED ? 3 : 1) {
     problem p = make(200, 150, 700, layout, layout & 1 ? ACCUMULATE : BIAS | IN_PLACE);
     for (int t = 0; t < 4; t++) {
       assert_int_equal(ml_set_threads(counts[t]), ML_OK);
@@ -280,7 +281,7 @@ static void engine_gets_epilogues_done(void **s) {
 static uint64_t hash_of_products(void) {
   uint64_t h = 14695981039346656037u;
   state = 7;
-  for (int i = 0; i < 60; i++) {
+  for (int i = 0; i < samples(60); i++) {
     problem p = make_random(60, 80, 1100);
     assert_int_equal(ml_gemm_run(ML_F32, &p.g, 1), ML_OK);
     expect(&p);
