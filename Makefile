@@ -17,7 +17,7 @@ Q := $(if $(V),,@)# make V=1 shows the commands
 # ours come after $(CFLAGS), so that LuaRocks' own flags never beat them
 OWN := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -pthread -Icsrc -MMD -MP \
        -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wno-unused-parameter -Wno-missing-field-initializers
-OWN += $(if $(SAN),-g -O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,$(OPT))
+OWN += $(if $(SAN),-g -O1 -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-var-tracking -DML_SANITIZED,$(OPT))
 LDOWN := -pthread -Wl,-z,nodelete $(if $(SAN),-fsanitize=$(SAN))
 LIBS  := -lm -lz -ljansson -lpcre2-8 -lutf8proc -lcrypto
 

@@ -53,7 +53,7 @@ function presets.speedrun()
     { kind = "muon", params = hidden, lr = 0.012 },
     { kind = "adamw", params = embedding, lr = 0.3, betas = { 0.8, 0.95 }, eps = 1e-10 },
     { kind = "adamw", params = head, lr = 0.008, betas = { 0.8, 0.95 }, eps = 1e-10 } } }
-  local scale = ml.optim.wsd { peak = 1, floor = 0.05, steps = cfg.steps, decay_from = 0.35,
+  local scale = ml.optim.wsd { peak = 1, steps = cfg.steps, decay_from = 0.2,
                                warmup = math.min(40, cfg.steps // 10) }
   return model, opt, function(step)
     return { lr_scale = scale(step), momentum = 0.85 + 0.1 * math.min(1, step / 300) }

@@ -1,7 +1,7 @@
 /* alloc.c -- counted, 64-byte aligned, failable allocation; freed blocks wait in size classes.
 ** Training asks for the same sizes every step: a kept block costs no page fault. Blocks of 2 MiB
-** and more lie on huge pages. Under AddressSanitizer nothing is kept, so that it sees every use
-** after free. */
+** and more lie on huge pages. Under AddressSanitizer nothing is kept or rounded up, so that it
+** sees every use after free and every byte too far. */
 #define _GNU_SOURCE
 #include "base/base.h"
 
@@ -38,23 +38,33 @@ static struct {
 #define KEEP 1
 #endif
 
+static void lock(void) { pthread_mutex_lock(&m.lock); }
+static void unlock(void) { pthread_mutex_unlock(&m.lock); }
+/* a child must not inherit a lock that a thread it has not got would open. At load, so that
+** the pool, which allocates under its own lock, registers later and locks first. */
+__attribute__((constructor)) static void watch_forks(void) {
+  pthread_atfork(lock, unlock, unlock);
+}
+
 /* four classes an octave from 64 bytes on: at most a quarter is wasted */
 static int class_of(size_t bytes, size_t *room) {
   size_t base = 64;
   for (int k = 0; k < CLASSES; k += 4, base *= 2)
     for (int q = 0; q < 4; q++)
       if (bytes <= base + q * (base / 4)) {
-        *room = base + q * (base / 4);
+        *room = KEEP ? base + q * (base / 4) : bytes;
         return k + q;
       }
   return -1;
 }
 
+static bool is_mapped(size_t total) { return KEEP && total >= HUGE_BLOCK; }
+
 static block *from_system(size_t room) {
   size_t total = HEADER + room;
-  if (total < HUGE_BLOCK) {
+  if (!is_mapped(total)) {
     void *p = NULL;
-    return posix_memalign(&p, 64, (total + 63) & ~(size_t)63) == 0 ? p : NULL;
+    return posix_memalign(&p, 64, total) == 0 ? p : NULL;
   }
   size_t len = (total + 4095) & ~(size_t)4095;
   void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -65,7 +75,7 @@ static block *from_system(size_t room) {
 
 static void to_system(block *b) {
   size_t total = HEADER + b->room;
-  if (total < HUGE_BLOCK) free(b);
+  if (!is_mapped(total)) free(b);
   else munmap(b, (total + 4095) & ~(size_t)4095);
 }
 
@@ -99,20 +109,20 @@ void *ml_alloc(size_t bytes) {
   size_t room = 0;
   int klass = bytes > PTRDIFF_MAX - HEADER ? -1 : class_of(bytes, &room);
   if (klass < 0) return refuse(bytes);
-  pthread_mutex_lock(&m.lock);
+  lock();
   bool fine = allowed(bytes);
   block *b = fine ? take_kept(klass) : NULL;
   if (fine && !b) {
-    pthread_mutex_unlock(&m.lock);
+    unlock();
     b = from_system(room);
     if (!b) { /* what we keep may be what is missing */
       ml_mem_trim();
       b = from_system(room);
     }
-    pthread_mutex_lock(&m.lock);
+    lock();
   }
   if (b) count(bytes);
-  pthread_mutex_unlock(&m.lock);
+  unlock();
   if (!b) return refuse(bytes);
   *b = (block){bytes, room, klass, NULL};
   return (char *)b + HEADER;
@@ -129,7 +139,7 @@ static block *block_of(const void *p) { return (block *)((char *)(uintptr_t)p - 
 void ml_free(void *p) {
   if (!p) return;
   block *b = block_of(p);
-  pthread_mutex_lock(&m.lock);
+  lock();
   m.s.live_bytes -= (int64_t)b->asked;
   m.s.live_blocks--;
   bool keep = KEEP && (size_t)m.s.cached_bytes + b->room <= KEEP_BYTES;
@@ -138,7 +148,7 @@ void ml_free(void *p) {
     m.kept[b->klass] = b;
     m.s.cached_bytes += (int64_t)b->room;
   }
-  pthread_mutex_unlock(&m.lock);
+  unlock();
   if (!keep) to_system(b);
 }
 
@@ -146,11 +156,11 @@ size_t ml_alloc_size(const void *p) { return block_of(p)->asked; }
 
 void ml_mem_trim(void) {
   for (int k = 0; k < CLASSES; k++) {
-    pthread_mutex_lock(&m.lock);
+    lock();
     block *list = m.kept[k];
     m.kept[k] = NULL;
     for (block *b = list; b; b = b->next) m.s.cached_bytes -= (int64_t)b->room;
-    pthread_mutex_unlock(&m.lock);
+    unlock();
     for (block *b = list, *next; b; b = next) {
       next = b->next;
       to_system(b);
@@ -159,25 +169,25 @@ void ml_mem_trim(void) {
 }
 
 void ml_mem_get(ml_mem_stats *s) {
-  pthread_mutex_lock(&m.lock);
+  lock();
   *s = m.s;
-  pthread_mutex_unlock(&m.lock);
+  unlock();
 }
 
 void ml_mem_reset_peak(void) {
-  pthread_mutex_lock(&m.lock);
+  lock();
   m.s.peak_bytes = m.s.live_bytes;
-  pthread_mutex_unlock(&m.lock);
+  unlock();
 }
 
 void ml_mem_budget(int64_t bytes) {
-  pthread_mutex_lock(&m.lock);
+  lock();
   m.budget = bytes;
-  pthread_mutex_unlock(&m.lock);
+  unlock();
 }
 
 void ml_mem_fail_at(int64_t nth) {
-  pthread_mutex_lock(&m.lock);
+  lock();
   m.fail_at = nth;
-  pthread_mutex_unlock(&m.lock);
+  unlock();
 }

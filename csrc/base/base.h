@@ -56,7 +56,7 @@ size_t ml_reader_left(const ml_reader *r);
 /* ---- philox.c: Philox4x32-10 (Salmon et al. 2011), counter-based random numbers ---- */
 typedef struct { uint32_t v[4]; } ml_u32x4;
 ml_u32x4 ml_philox(ml_u32x4 counter, uint32_t key0, uint32_t key1);
-/* key = (seed, stream), counter = (index lo, index hi ^ step hi, step lo, site). */
+/* key = (seed lo, stream ^ seed hi), counter = (index lo, index hi, step, site) */
 ml_u32x4 ml_random(uint64_t seed, uint32_t stream, uint64_t index, uint32_t step, uint32_t site);
 static inline float ml_u01(uint32_t u) { return (float)(u >> 8) * 0x1p-24f; } /* [0, 1) */
 
@@ -64,17 +64,21 @@ static inline float ml_u01(uint32_t u) { return (float)(u >> 8) * 0x1p-24f; } /*
 #define ML_MAX_THREADS 64
 typedef void ml_task(void *ctx, int64_t task, int worker);
 /* Runs fn for every task in [0, n), returns when all are done. Never fails: with no threads
-** to be had the caller runs them all. Not to be called from inside a task. One host thread at
-** a time owns the pool, others wait. The caller's floating-point mode is set to the IEEE
+** to be had the caller runs them all. From inside a task: all on that task's worker. One host
+** thread at a time owns the workers, others wait; a single task, or a pool of one thread, runs
+** in the caller and takes no lock. The caller's floating-point mode is set to the IEEE
 ** default (no FTZ/DAZ, round to nearest) for the tasks and restored; workers check theirs. */
 void ml_parallel(int64_t n, ml_task *fn, void *ctx);
 int ml_threads(void);       /* 1..64; default: online processors, at most 64 */
 int ml_set_threads(int n);  /* status; takes effect at the next ml_parallel */
 /* Scratch of the running worker, 64-byte aligned, contents undefined at task start.
-** Reserve (fallible, before ml_parallel) what the tasks will use, then take it inside. */
+** Reserve (fallible, before ml_parallel) what the tasks will use, then take it inside.
+** Worker 0 is the calling thread: its scratch is its own and ends with that thread. */
 int ml_scratch_reserve(size_t bytes_per_worker);
 void *ml_scratch(int worker);
-void ml_pool_shutdown(void); /* joins the workers; the next ml_parallel starts them again */
+/* Joins the workers and frees their scratch; the next ml_parallel starts them again. Not while
+** another host thread is between a reserve and its region. */
+void ml_pool_shutdown(void);
 
 /* ---- cpu.c ---- */
 enum { ML_ISA_SCALAR, ML_ISA_AVX2, ML_ISA_AVX512, ML_ISA_NEON, ML_ISA_COUNT };
@@ -98,7 +102,8 @@ void ml_file_unmap(ml_file *f);                /* idempotent */
 typedef struct ml_writer ml_writer;
 int ml_writer_open(ml_writer **w, const char *path);
 int ml_writer_put(ml_writer *w, const void *p, size_t n);
-int ml_writer_commit(ml_writer *w); /* frees w whatever happens; on failure nothing changed */
+int ml_writer_commit(ml_writer *w); /* frees w whatever happens; a failure changes nothing,
+                                    ** unless the disk fails to record the finished rename */
 void ml_writer_abort(ml_writer *w); /* accepts NULL; removes the temporary */
 int ml_mkdir(const char *path);     /* and parents; existing is fine */
 

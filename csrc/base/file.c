@@ -37,8 +37,9 @@ void ml_file_unmap(ml_file *f) {
   *f = (ml_file){.fd = -1};
 }
 
+static const char TEMPORARY[] = ".0123456789abcdef"; /* room for what is unique */
 struct ml_writer {
-  int fd;
+  int fd, directory;
   char *path, *temporary;
 };
 
@@ -52,20 +53,38 @@ static char *text_of(const char *a, const char *b) {
 static void writer_free(ml_writer *w) {
   if (!w) return;
   if (w->fd >= 0) close(w->fd);
+  if (w->directory >= 0) close(w->directory);
   ml_free(w->path), ml_free(w->temporary), ml_free(w);
+}
+
+/* a rename is only durable once its directory is */
+static int open_directory_of(ml_writer *w) {
+  char *slash = strrchr(w->temporary, '/'), c = 0;
+  if (slash) c = slash[1], slash[1] = '\0';
+  w->directory = open(slash ? w->temporary : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (slash) slash[1] = c;
+  return w->directory < 0 ? io_error("cannot open the directory of", w->path) : ML_OK;
+}
+
+/* 0666 at creation, so that the system applies the umask: asking for it means changing it */
+static int create_temporary(ml_writer *w) {
+  static _Atomic unsigned serial;
+  char *tail = w->temporary + strlen(w->path);
+  do {
+    snprintf(tail, sizeof TEMPORARY, ".%08x%08x", (unsigned)getpid(), ++serial);
+    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (w->fd < 0 && errno == EEXIST); /* left by a process that died */
+  return w->fd < 0 ? io_error("cannot create", w->path) : ML_OK;
 }
 
 int ml_writer_open(ml_writer **out, const char *path) {
   ml_writer *w = ml_alloc0(sizeof *w);
   if (!w) return ML_ENOMEM;
-  w->fd = -1;
+  w->fd = w->directory = -1;
   w->path = text_of(path, "");
-  w->temporary = text_of(path, ".XXXXXX");
-  int st = w->path && w->temporary ? ML_OK : ML_ENOMEM;
-  if (st == ML_OK) {
-    w->fd = mkostemp(w->temporary, O_CLOEXEC);
-    if (w->fd < 0) st = io_error("cannot create", path);
-  }
+  w->temporary = text_of(path, TEMPORARY);
+  int st = w->path && w->temporary ? open_directory_of(w) : ML_ENOMEM;
+  if (st == ML_OK) st = create_temporary(w);
   if (st != ML_OK) {
     writer_free(w);
     return st;
@@ -84,34 +103,14 @@ int ml_writer_put(ml_writer *w, const void *p, size_t n) {
   return ML_OK;
 }
 
-/* a rename is only durable once its directory is */
-static int sync_directory_of(const char *path) {
-  char *dir = text_of(path, "");
-  if (!dir) return ML_ENOMEM;
-  char *slash = strrchr(dir, '/');
-  if (slash) slash[slash == dir] = '\0';
-  int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int st = fd >= 0 && fsync(fd) == 0 ? ML_OK : io_error("cannot sync the directory of", path);
-  if (fd >= 0) close(fd);
-  ml_free(dir);
-  return st;
-}
-
-static mode_t file_mode(void) {
-  mode_t mask = umask(0);
-  umask(mask);
-  return 0666 & ~mask;
-}
-
 int ml_writer_commit(ml_writer *w) {
-  int st = ML_OK;
-  if (fchmod(w->fd, file_mode()) != 0 || fsync(w->fd) != 0) st = io_error("cannot sync", w->path);
+  int st = fsync(w->fd) == 0 ? ML_OK : io_error("cannot sync", w->path);
   if (st == ML_OK && rename(w->temporary, w->path) != 0) st = io_error("cannot rename", w->path);
   if (st != ML_OK) {
     ml_writer_abort(w);
     return st;
   }
-  st = sync_directory_of(w->path);
+  if (fsync(w->directory) != 0) st = io_error("cannot sync the directory of", w->path);
   writer_free(w);
   return st;
 }
@@ -126,9 +125,9 @@ int ml_mkdir(const char *path) {
   char *p = text_of(path, "");
   if (!p) return ML_ENOMEM;
   int st = ML_OK;
-  for (char *s = p + 1; st == ML_OK; s++) {
+  for (char *s = p; st == ML_OK; s++) {
     char c = *s;
-    if (c != '/' && c != '\0') continue;
+    if ((c != '/' && c != '\0') || (c == '/' && s == p)) continue;
     *s = '\0';
     if (mkdir(p, 0777) != 0 && errno != EEXIST) st = io_error("cannot make directory", p);
     *s = c;

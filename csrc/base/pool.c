@@ -21,10 +21,11 @@ enum { SPIN = 4000 }; /* pauses before a worker parks or the caller yields */
 
 static struct {
   pthread_mutex_t owner;  /* the host thread whose region runs */
-  int wanted, running;    /* threads asked for (0 = default), workers alive + the caller */
+  _Atomic int wanted;     /* threads asked for, 0 = default */
+  int running;            /* workers alive + the caller */
   pthread_t thread[ML_MAX_THREADS];
-  void *scratch[ML_MAX_THREADS];
-  size_t scratch_bytes;
+  void *scratch[ML_MAX_THREADS];  /* of scratch_bytes or more; worker 0 has `mine` */
+  _Atomic size_t scratch_bytes;
   /* one region */
   ml_task *fn;
   void *ctx;
@@ -36,30 +37,38 @@ static struct {
   _Atomic bool stop;
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER};
 
-static _Thread_local bool inside; /* running a task: nested regions run inline */
+enum { OUTSIDE = -1 };
+static _Thread_local int here = OUTSIDE; /* the worker whose task this thread runs */
+static _Thread_local void *mine;         /* scratch of this thread as worker 0 */
 
 /* ---- floating-point mode: IEEE default, no flush to zero ---- */
 
 #if defined(__x86_64__)
 typedef unsigned fp_mode;
+enum { FP_MODE = 0xffc0, FP_IEEE = 0x1f80 }; /* all but the sticky exception flags */
 static fp_mode fp_enter(void) {
   fp_mode was = _mm_getcsr();
-  if ((was & 0xffc0) != 0x1f80) _mm_setcsr(0x1f80);
+  if ((was & FP_MODE) != FP_IEEE) _mm_setcsr(FP_IEEE);
   return was;
 }
-static void fp_leave(fp_mode was) {
-  if ((was & 0xffc0) != 0x1f80) _mm_setcsr(was);
+static void fp_leave(fp_mode was) { /* whatever the tasks did to it */
+  if ((_mm_getcsr() ^ was) & FP_MODE) _mm_setcsr(was);
 }
 #elif defined(__aarch64__)
 typedef uint64_t fp_mode;
+static fp_mode fp_now(void) {
+  fp_mode now;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(now));
+  return now;
+}
+static void fp_set(fp_mode to) { __asm__ volatile("msr fpcr, %0" ::"r"(to)); }
 static fp_mode fp_enter(void) {
-  fp_mode was;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(was));
-  if (was) __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)0));
+  fp_mode was = fp_now();
+  if (was != 0) fp_set(0);
   return was;
 }
-static void fp_leave(fp_mode was) {
-  if (was) __asm__ volatile("msr fpcr, %0" ::"r"(was));
+static void fp_leave(fp_mode was) { /* whatever the tasks did to it */
+  if (fp_now() != was) fp_set(was);
 }
 #else
 typedef int fp_mode;
@@ -113,7 +122,7 @@ static uint32_t await_region(uint32_t seen) {
 static void *worker_main(void *arg) {
   int worker = (int)(intptr_t)arg;
   uint32_t seen = 0;
-  inside = true;
+  here = worker;
   for (;;) {
     seen = await_region(seen);
     if (atomic_load_explicit(&pool.stop, memory_order_acquire)) return NULL;
@@ -167,61 +176,89 @@ static void start_workers(int n) {
   pthread_sigmask(SIG_SETMASK, &was, NULL);
 }
 
-static void free_scratch(void) {
-  for (int i = 0; i < ML_MAX_THREADS; i++) ml_free(pool.scratch[i]), pool.scratch[i] = NULL;
-  pool.scratch_bytes = 0;
+/* ---- scratch ---- */
+
+static int grow(void **block, size_t bytes) {
+  if (bytes == 0 || (*block && ml_alloc_size(*block) >= bytes)) return ML_OK;
+  void *bigger = ml_alloc(bytes); /* first: a failure leaves what another region counts on */
+  if (!bigger) return ML_ENOMEM;
+  ml_free(*block);
+  *block = bigger;
+  return ML_OK;
+}
+
+static pthread_key_t mine_key; /* only for its destructor: host threads come and go */
+static void make_key(void) { pthread_key_create(&mine_key, ml_free); }
+
+static int grow_mine(size_t bytes) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (mine && ml_alloc_size(mine) >= bytes) return ML_OK;
+  pthread_once(&once, make_key);
+  int st = grow(&mine, bytes);
+  pthread_setspecific(mine_key, mine);
+  return st;
+}
+
+/* owner is held */
+static int grow_workers(int threads, size_t bytes) {
+  int st = ML_OK;
+  for (int i = 1; i < threads && st == ML_OK; i++) st = grow(&pool.scratch[i], bytes);
+  return st;
+}
+
+static void free_workers(int from) {
+  for (int i = from; i < ML_MAX_THREADS; i++) ml_free(pool.scratch[i]), pool.scratch[i] = NULL;
 }
 
 /* ---- the interface ---- */
 
 int ml_threads(void) {
-  if (pool.wanted == 0) { /* asked once: it is a system call */
-    int n = ml_cpu_count();
-    pool.wanted = n < ML_MAX_THREADS ? n : ML_MAX_THREADS;
-  }
-  return pool.wanted;
+  int n = atomic_load_explicit(&pool.wanted, memory_order_relaxed), none = 0;
+  if (n > 0) return n;
+  n = ml_cpu_count(); /* asked once: it is a system call */
+  if (n > ML_MAX_THREADS) n = ML_MAX_THREADS;
+  return atomic_compare_exchange_strong(&pool.wanted, &none, n) ? n : none;
 }
 
 int ml_set_threads(int n) {
   if (n < 1 || n > ML_MAX_THREADS)
     return ml_fail(ML_EARG, "threads: expected 1 to %d, got %d", ML_MAX_THREADS, n);
   hold();
-  if (n != pool.wanted) {
+  int st = grow_workers(n, pool.scratch_bytes);
+  if (st == ML_OK && n != ml_threads()) {
     stop_workers();
-    free_scratch(); /* one block a thread: their number changes */
+    free_workers(n);
     pool.wanted = n;
-  }
-  let_go();
-  return ML_OK;
-}
-
-void ml_pool_shutdown(void) {
-  hold();
-  stop_workers();
-  free_scratch();
-  let_go();
-}
-
-int ml_scratch_reserve(size_t bytes) {
-  int st = ML_OK;
-  hold();
-  if (bytes > pool.scratch_bytes) {
-    free_scratch();
-    for (int i = 0, n = ml_threads(); i < n && st == ML_OK; i++) {
-      pool.scratch[i] = ml_alloc(bytes);
-      if (!pool.scratch[i]) st = ML_ENOMEM;
-    }
-    if (st == ML_OK) pool.scratch_bytes = bytes;
-    else free_scratch();
   }
   let_go();
   return st;
 }
 
-void *ml_scratch(int worker) { return pool.scratch[worker]; }
+void ml_pool_shutdown(void) {
+  hold();
+  stop_workers();
+  free_workers(1);
+  pool.scratch_bytes = 0;
+  let_go();
+  if (!mine) return;
+  pthread_setspecific(mine_key, NULL);
+  ml_free(mine), mine = NULL;
+}
 
-static void run_inline(int64_t n, ml_task *fn, void *ctx) {
-  for (int64_t i = 0; i < n; i++) fn(ctx, i, 0);
+int ml_scratch_reserve(size_t bytes) {
+  int st = grow_mine(bytes);
+  if (st != ML_OK || bytes <= atomic_load(&pool.scratch_bytes)) return st;
+  hold();
+  st = grow_workers(ml_threads(), bytes);
+  if (st == ML_OK && bytes > pool.scratch_bytes) pool.scratch_bytes = bytes;
+  let_go();
+  return st;
+}
+
+void *ml_scratch(int worker) { return worker > 0 ? pool.scratch[worker] : mine; }
+
+static void run_inline(int64_t n, ml_task *fn, void *ctx, int worker) {
+  for (int64_t i = 0; i < n; i++) fn(ctx, i, worker);
 }
 
 static void run_region(int64_t n, ml_task *fn, void *ctx) {
@@ -237,24 +274,24 @@ static void run_region(int64_t n, ml_task *fn, void *ctx) {
   }
 }
 
+static void run_on_workers(int64_t n, ml_task *fn, void *ctx) {
+  watch_forks();
+  hold();
+  if (pool.running == 0) start_workers(ml_threads());
+  run_region(n, fn, ctx);
+  let_go();
+}
+
 void ml_parallel(int64_t n, ml_task *fn, void *ctx) {
   if (n <= 0) return;
-  if (inside) { /* a task of another region, or a worker */
-    run_inline(n, fn, ctx);
+  if (here != OUTSIDE) { /* called from a task */
+    run_inline(n, fn, ctx, here);
     return;
   }
   fp_mode was = fp_enter();
-  hold();
-  inside = true;
-  int threads = ml_threads();
-  if (n == 1 || threads == 1) {
-    run_inline(n, fn, ctx);
-  } else {
-    watch_forks();
-    if (pool.running == 0) start_workers(threads);
-    run_region(n, fn, ctx);
-  }
-  inside = false;
-  let_go();
+  here = 0;
+  if (n == 1 || ml_threads() == 1) run_inline(n, fn, ctx, 0);
+  else run_on_workers(n, fn, ctx);
+  here = OUTSIDE;
   fp_leave(was);
 }

@@ -2,7 +2,9 @@
 ** good, so a parser checks once after a group of reads. */
 #include "base/base.h"
 
-ml_reader ml_reader_of(const void *p, size_t size) { return (ml_reader){p, size, 0, false}; }
+ml_reader ml_reader_of(const void *p, size_t size) {
+  return (ml_reader){p ? p : "", size, 0, false}; /* an empty file maps to NULL */
+}
 
 size_t ml_reader_left(const ml_reader *r) { return r->bad ? 0 : r->size - r->pos; }
 

@@ -3,14 +3,17 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static _Thread_local char message[1024];
 
 int ml_fail(int code, const char *fmt, ...) {
+  char text[sizeof message]; /* an argument may be the old message */
   va_list ap;
   va_start(ap, fmt);
-  vsnprintf(message, sizeof message, fmt, ap);
+  vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
+  strcpy(message, text);
   return code;
 }
 

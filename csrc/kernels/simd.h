@@ -12,7 +12,11 @@
 
 #define ML_JOIN_(a, b) ml_k_##a##_##b
 #define ML_JOIN(a, b) ML_JOIN_(a, b)
+#if defined(ML_SANITIZED) /* plain arrays, inlined and instrumented, take minutes to compile */
+#define SIMD static inline
+#else
 #define SIMD static inline __attribute__((always_inline))
+#endif
 #define ML_LANES 16
 
 #if defined(ML_USE_F64)
