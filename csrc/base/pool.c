@@ -137,7 +137,6 @@ static void *worker_main(void *arg) {
 static void forget_in_child(void) { /* fork: the workers are not here, nor is any region */
   pthread_mutex_init(&pool.owner, NULL);
   pool.running = 0;
-  atomic_store(&pool.generation, 0);
   atomic_store(&pool.busy, 0);
   atomic_store(&pool.parked, 0);
 }
@@ -159,7 +158,6 @@ static void stop_workers(void) {
   futex_wake_all(&pool.generation);
   for (int i = 1; i < pool.running; i++) pthread_join(pool.thread[i], NULL);
   atomic_store(&pool.stop, false);
-  atomic_store(&pool.generation, 0);
   pool.running = 0;
 }
 
@@ -168,6 +166,7 @@ static void start_workers(int n) {
   sigset_t all, was;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &was);
+  atomic_store(&pool.generation, 0); /* what a new worker has seen; regions without any count too */
   pool.running = 1;
   while (pool.running < n &&
          pthread_create(&pool.thread[pool.running], NULL, worker_main,

@@ -570,10 +570,12 @@ static void host_threads_take_turns(void **state) {
   ml_set_threads(3);
   for (int i = 0; i < 2; i++)
     assert_int_equal(pthread_create(&t[i], NULL, host_thread, &h[i]), 0);
-  assert_int_equal(pthread_create(&t[2], NULL, forking_thread, &h[2]), 0);
+  /* sanitizers' own locks do not all survive the fork of a process with busy threads */
+  bool forks = !SANITIZED;
+  if (forks) assert_int_equal(pthread_create(&t[2], NULL, forking_thread, &h[2]), 0);
   for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
   done = true;
-  pthread_join(t[2], NULL);
+  if (forks) pthread_join(t[2], NULL);
   for (int i = 0; i < 3; i++) assert_int_equal(h[i].wrong, 0);
 }
 

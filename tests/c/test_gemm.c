@@ -164,7 +164,7 @@ static void around_tiles_and_blocks(void **s) {
   static const int64_t ks[] = {1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025};
   (void)s;
   for (int i = 0; i < 17; i++)
-    for (int j = 0; j < 17; j += (SANITIZED ? 4 : 1) + (int)below(3))
+    for (int j = 0; j < 17; j += (SANITIZED ? 6 : 1) + (int)below(3))
       check(edge[i], edge[j], ks[below(10)], (int)below(8), (int)below(16));
   for (int i = 0; i < 10; i++) check(29, 67, ks[i], i & 3, BIAS | IN_PLACE);
 }
