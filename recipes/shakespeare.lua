@@ -78,7 +78,7 @@ for step in run:steps() do
   local s = settings(step)
   local norm = opt:step(s)
   run:log { loss = loss, lr = s.lr or s.lr_scale, norm = norm }
-  if step % 200 == 0 then sample() end
+  if step % 200 == 0 and step < cfg.steps then sample() end
 end
 
 -- every character of the validation text is predicted once, from up to 64 before it

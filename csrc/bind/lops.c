@@ -156,8 +156,8 @@ static void place_positionals(call *k, int narg) {
     k->extra = at - k->idx[t];
   }
   if (at <= narg)
-    lml_error(k->L, "%s: too many arguments: %d, expected at most %d", c->who, narg,
-              c->positional);
+    lml_error(k->L, "%s: too many arguments: %d, expected at most %d", c->who,
+              lml_as_written(k->L, narg), lml_as_written(k->L, c->positional));
 }
 
 /* room for the pointers of lists, before anything is borrowed */
@@ -301,12 +301,20 @@ static void read_value(call *k, int t) {
   }
 }
 
-/* a number beside a tensor takes its dtype; a float beside integers makes f32 */
+/* does v fit the integer dtype? */
+static bool fits(int dtype, lua_Integer v) {
+  if (dtype == ML_I32) return v >= INT32_MIN && v <= INT32_MAX;
+  if (dtype == ML_U8) return v >= 0 && v <= UINT8_MAX;
+  return dtype == ML_I64;
+}
+
+/* a number beside a tensor takes its dtype; an integer that would not fit makes i64, a float
+** beside integers f32 */
 static int make_number(call *k, int t) {
   lua_State *L = k->L;
   int i = k->idx[t], dtype = k->partner->dtype;
   if (lua_isinteger(L, i)) {
-    if (dtype == ML_BOOL) dtype = ML_I64;
+    if (!ml_is_float(dtype) && !fits(dtype, lua_tointeger(L, i))) dtype = ML_I64;
     return ml_tensor_scalar_i64(&k->arg[t].t, dtype, lua_tointeger(L, i));
   }
   if (!ml_is_float(dtype)) dtype = ML_F32;

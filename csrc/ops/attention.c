@@ -84,6 +84,15 @@ static int check(const ml_tensor *q, const ml_tensor *k, const ml_tensor *v, con
   return ML_OK;
 }
 
+static int check_options(int64_t window, double scale) {
+  if (window < 0)
+    return ml_fail(ML_ERANGE, "attention: window must be 0 (none) or more, got %lld",
+                   (long long)window);
+  if (!(scale >= 0))
+    return ml_fail(ML_ERANGE, "attention: scale must be positive, got %g", scale);
+  return ML_OK;
+}
+
 /* the kernel's lse is indexed (row, head) with rows of q; here rows are (b, h, t) of head 0 */
 static int forward(ml_tensor *y, ml_tensor *lse, ml_tensor *const *t, const segments *s,
                    int64_t window, double scale) {
@@ -101,6 +110,7 @@ int ml_op_attention(ml_tensor **out, const ml_arg *a) {
   int st;
   TRY(ml_need_real("attention", a[0].t));
   TRY(check(a[0].t, a[1].t, a[2].t, a[5].t));
+  TRY(check_options(a[3].i, a[4].n));
   for (int i = 0; i < 3; i++) TRY(ml_dense(&t[i], a[i].t));
   const int64_t *q = t[0]->size;
   int64_t rows = q[0] * q[1] * q[2] * q[1]; /* one lse a (row, head): rows here are (b, h, t) */

@@ -57,7 +57,21 @@ done:
   return st;
 }
 
-/* d(a^b)/da = b a^(b-1), 0 where b is 0; d/db = a^b log a, 0 where a^b is 0 */
+/* is the slope 0 whatever log and powers say? Of the base where b is 0; of the exponent where
+** a is 0, but for a negative b, where a^b is infinite */
+static int power_flat(ml_tensor **out, ml_tensor *zero, ml_tensor *a, ml_tensor *b, int side) {
+  ml_tensor *none = NULL, *fine = NULL;
+  int st;
+  if (side == 0) return ml_op_eq(out, (ml_arg[]){{.t = b}, {.t = zero}});
+  TRY(ml_op_eq(&none, (ml_arg[]){{.t = a}, {.t = zero}}));
+  TRY(ml_op_ge(&fine, (ml_arg[]){{.t = b}, {.t = zero}}));
+  TRY(ml_op_logical_and(out, (ml_arg[]){{.t = none}, {.t = fine}}));
+done:
+  ml_tensor_free(none), ml_tensor_free(fine);
+  return st;
+}
+
+/* d(a^b)/da = b a^(b-1); d/db = a^b log a */
 static int power_slope(ml_tensor **v, ml_tensor *dy, ml_tensor *a, ml_tensor *b, int side) {
   const ml_kernels *k = ml_k(dy->dtype);
   ml_tensor *one = NULL, *zero = NULL, *less = NULL, *p = NULL, *q = NULL, *all = NULL;
@@ -70,7 +84,7 @@ static int power_slope(ml_tensor **v, ml_tensor *dy, ml_tensor *a, ml_tensor *b,
   if (side == 1) TRY(ml_apply1(&less, k->log, a));
   TRY(ml_apply2(&q, k->mul, p, side == 0 ? b : less));
   TRY(ml_apply2(&all, k->mul, dy, q));
-  TRY(ml_op_eq(&flat, (ml_arg[]){{.t = side == 0 ? b : p}, {.t = zero}}));
+  TRY(power_flat(&flat, zero, a, b, side));
   TRY(only_where(v, flat, all, false));
 done:
   ml_tensor_free(one), ml_tensor_free(zero), ml_tensor_free(less), ml_tensor_free(p);

@@ -16,6 +16,10 @@ int ml_need_integer(const char *op, const ml_tensor *x) {
   return ml_fail(ML_ETYPE, "%s: needs integers, got %s", op, ml_dtype_name(x->dtype));
 }
 
+int ml_need_number(const char *op, const ml_tensor *x) {
+  return ml_is_integer(x->dtype) ? ML_OK : ml_need_real(op, x);
+}
+
 static int common_dtype(const char *op, const ml_tensor *a, const ml_tensor *b, bool whole,
                         int *out) {
   int x = a->dtype, y = b->dtype;

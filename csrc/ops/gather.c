@@ -84,6 +84,7 @@ static int same_but(const char *op, const ml_tensor *x, const ml_tensor *idx, in
 static int gather(ml_tensor **out, const char *op, const ml_arg *a, bool ids) {
   ml_tensor *x = a[0].t, *idx = NULL, *mx = NULL, *mi = NULL, *y = NULL;
   int d = (int)a[1].i, st;
+  TRY(ml_need_number(op, x));
   TRY(same_but(op, x, a[2].t, d));
   TRY(checked_index(&idx, op, a[2].t, x->size[d], ids));
   TRY(ml_dim_to_end(&mx, x, d));

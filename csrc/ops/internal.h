@@ -15,6 +15,7 @@
 
 int ml_need_real(const char *op, const ml_tensor *x);    /* f32 or f64, else ML_ETYPE */
 int ml_need_integer(const char *op, const ml_tensor *x); /* i64 i32 u8 bool */
+int ml_need_number(const char *op, const ml_tensor *x);  /* one of these: not bf16, f16 */
 bool ml_is_integer(int dtype);
 /* both to the wider dtype of the two (new references); floats win over integers; `whole` lets
 ** integers stay, else they become f32 */

@@ -60,6 +60,7 @@ done:
 /* (N) losses of contiguous z */
 static int per_row(ml_tensor **out, ml_tensor *z, ml_tensor *ids, ml_tensor *learned) {
   ml_tensor *lse = NULL, *at = NULL, *picked = NULL, *flat = NULL, *raw = NULL, *y = NULL;
+  ml_tensor *zero = NULL, *skip = NULL;
   ml_node *n = NULL;
   bool was = ml_grad_enabled;
   int st;
@@ -70,7 +71,9 @@ static int per_row(ml_tensor **out, ml_tensor *z, ml_tensor *ids, ml_tensor *lea
   TRY(ml_gathered(&picked, z, at));
   TRY(ml_view_squeeze(&flat, picked, 1));
   TRY(ml_sub(&raw, lse, flat));
-  TRY(ml_mul(&y, raw, learned));
+  TRY(ml_tensor_scalar(&zero, z->dtype, 0)); /* not times 0: logits may be infinite */
+  TRY(ml_op_eq(&skip, (ml_arg[]){{.t = learned}, {.t = zero}}));
+  TRY(ml_op_where(&y, (ml_arg[]){{.t = skip}, {.t = zero}, {.t = raw}}));
   ml_grad_enabled = was;
   TRY(ml_record(&n, &ce_op, y, 1, &z));
   if (n) {
@@ -81,7 +84,7 @@ static int per_row(ml_tensor **out, ml_tensor *z, ml_tensor *ids, ml_tensor *lea
 done:
   ml_grad_enabled = was;
   ml_tensor_free(lse), ml_tensor_free(at), ml_tensor_free(picked), ml_tensor_free(flat);
-  ml_tensor_free(raw), ml_tensor_free(y);
+  ml_tensor_free(raw), ml_tensor_free(zero), ml_tensor_free(skip), ml_tensor_free(y);
   return st;
 }
 

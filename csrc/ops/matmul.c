@@ -78,10 +78,11 @@ done:
 
 /* (batch.., m, k) x (k, n): one product of batch*m rows */
 static int tall(ml_tensor **out, ml_tensor *a, ml_tensor *b) {
-  int64_t size[ML_MAX_DIMS], k = b->size[0];
+  int64_t size[ML_MAX_DIMS], rows = 1;
   ml_tensor *flat = NULL, *y = NULL;
   int st;
-  TRY(ml_reshaped(&flat, a, 2, (int64_t[]){k ? ml_numel(a) / k : 0, k}));
+  for (int d = 0; d < a->ndim - 1; d++) rows *= a->size[d];
+  TRY(ml_reshaped(&flat, a, 2, (int64_t[]){rows, b->size[0]}));
   TRY(core(&y, flat, b));
   memcpy(size, a->size, sizeof size);
   size[a->ndim - 1] = b->size[1];
@@ -92,7 +93,7 @@ done:
 }
 
 /* both expanded to the common batch */
-static int batched(ml_tensor **out, ml_tensor *a, ml_tensor *b) {
+static int batched(ml_tensor **out, const char *name, ml_tensor *a, ml_tensor *b) {
   int nd = a->ndim > b->ndim ? a->ndim : b->ndim, st;
   int64_t sa[ML_MAX_DIMS], sb[ML_MAX_DIMS];
   ml_tensor *ea = NULL, *eb = NULL;
@@ -100,7 +101,7 @@ static int batched(ml_tensor **out, ml_tensor *a, ml_tensor *b) {
     int64_t p = d - (nd - a->ndim) < 0 ? 1 : a->size[d - (nd - a->ndim)];
     int64_t q = d - (nd - b->ndim) < 0 ? 1 : b->size[d - (nd - b->ndim)];
     if (p != q && p != 1 && q != 1)
-      return ml_fail(ML_ESHAPE, "matmul: batch sizes differ, %s x %s", ml_shape(a).s,
+      return ml_fail(ML_ESHAPE, "%s: batch sizes differ, %s x %s", name, ml_shape(a).s,
                      ml_shape(b).s);
     sa[d] = sb[d] = p == 1 ? q : p;
   }
@@ -116,32 +117,31 @@ done:
   return st;
 }
 
-static int matrices(ml_tensor **out, ml_tensor *a, ml_tensor *b) {
-  if (a->size[a->ndim - 1] != b->size[b->ndim - 2])
-    return ml_fail(ML_ESHAPE, "matmul: inner sizes differ, %s x %s", ml_shape(a).s, ml_shape(b).s);
+static int matrices(ml_tensor **out, const char *name, ml_tensor *a, ml_tensor *b) {
   if (a->ndim == 2 && b->ndim == 2) return core(out, a, b);
-  return b->ndim == 2 ? tall(out, a, b) : batched(out, a, b);
+  return b->ndim == 2 ? tall(out, a, b) : batched(out, name, a, b);
 }
 
 /* a vector is a row on the left, a column on the right; its dimension goes again at the end */
-int ml_matmul(ml_tensor **out, ml_tensor *a0, ml_tensor *b0) {
+static int product(ml_tensor **out, const char *name, ml_tensor *a0, ml_tensor *b0) {
   ml_tensor *a = NULL, *b = NULL, *x = NULL, *z = NULL, *y = NULL, *w = NULL;
   int st;
-  TRY(ml_need_real("matmul", a0));
-  TRY(ml_need_real("matmul", b0));
-  TRY(ml_promote("matmul", &a, &b, a0, b0, false));
+  TRY(ml_need_real(name, a0));
+  TRY(ml_need_real(name, b0));
+  TRY(ml_promote(name, &a, &b, a0, b0, false));
   if (a->ndim == 0 || b->ndim == 0) {
-    st = ml_fail(ML_ESHAPE, "matmul: needs vectors or matrices, got %s x %s", ml_shape(a).s,
+    st = ml_fail(ML_ESHAPE, "%s: needs vectors or matrices, got %s x %s", name, ml_shape(a).s,
                  ml_shape(b).s);
     goto done;
   }
-  if (a->ndim == 1 && b->ndim == 1 && a->size[0] != b->size[0]) {
-    st = ml_fail(ML_ESHAPE, "matmul: inner sizes differ, %s x %s", ml_shape(a).s, ml_shape(b).s);
+  if (a->size[a->ndim - 1] != b->size[b->ndim == 1 ? 0 : b->ndim - 2]) {
+    st = ml_fail(ML_ESHAPE, "%s: inner sizes differ, %s x %s", name, ml_shape(a).s,
+                 ml_shape(b).s);
     goto done;
   }
   TRY(a->ndim == 1 ? ml_unsqueezed(&x, a, 0) : (x = ml_tensor_ref(a), ML_OK));
   TRY(b->ndim == 1 ? ml_unsqueezed(&z, b, 1) : (z = ml_tensor_ref(b), ML_OK));
-  TRY(matrices(&y, x, z));
+  TRY(matrices(&y, name, x, z));
   TRY(b->ndim == 1 ? ml_squeezed(&w, y, y->ndim - 1) : (w = ml_tensor_ref(y), ML_OK));
   TRY(a->ndim == 1 ? ml_squeezed(out, w, w->ndim - (b->ndim == 1 ? 1 : 2))
                    : (*out = ml_tensor_ref(w), ML_OK));
@@ -151,6 +151,8 @@ done:
   return st;
 }
 
+int ml_matmul(ml_tensor **out, ml_tensor *a, ml_tensor *b) { return product(out, "matmul", a, b); }
+
 int ml_op_matmul(ml_tensor **out, const ml_arg *a) { return ml_matmul(out, a[0].t, a[1].t); }
 
 int ml_op_bmm(ml_tensor **out, const ml_arg *a) {
@@ -158,5 +160,5 @@ int ml_op_bmm(ml_tensor **out, const ml_arg *a) {
   if (x->ndim != 3 || y->ndim != 3 || x->size[0] != y->size[0])
     return ml_fail(ML_ESHAPE, "bmm: needs (B, m, k) x (B, k, n), got %s x %s", ml_shape(x).s,
                    ml_shape(y).s);
-  return ml_matmul(out, x, y);
+  return product(out, "bmm", x, y);
 }

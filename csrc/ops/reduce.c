@@ -207,7 +207,7 @@ done:
   return st;
 }
 
-/* var(dim, { keepdim, correction = 1 }): sum((x - mean)^2) / (n - correction) */
+/* var(dim, { keepdim, correction = 1 }): sum((x - mean)^2) / max(n - correction, 0) */
 int ml_op_var(ml_tensor **out, const ml_arg *a) {
   ml_tensor *x = NULL, *m = NULL, *c = NULL, *q = NULL, *s = NULL;
   int st;
@@ -216,7 +216,8 @@ int ml_op_var(ml_tensor **out, const ml_arg *a) {
   TRY(ml_sub(&c, x, m));
   TRY(ml_mul(&q, c, c));
   TRY(ml_reduced(&s, q, (int)a[1].i, a[2].b));
-  TRY(over(out, s, count_of(x, a[1].i) - (double)a[3].i));
+  double left = count_of(x, a[1].i) - (double)a[3].i;
+  TRY(over(out, s, left > 0 ? left : 0));
 done:
   ml_tensor_free(x), ml_tensor_free(m), ml_tensor_free(c), ml_tensor_free(q), ml_tensor_free(s);
   return st;
@@ -303,6 +304,7 @@ int ml_op_cumsum(ml_tensor **out, const ml_arg *a) {
   ml_tensor *x = NULL, *w = NULL, *y = NULL;
   ml_node *n = NULL;
   int st;
+  TRY(ml_need_number("cumsum", a[0].t));
   TRY(ml_dim_to_end(&x, a[0].t, (int)a[1].i));
   TRY(ml_is_real(x->dtype) ? ml_contiguous(&w, x) : ml_to_dtype(&w, x, ML_I64));
   TRY(cumulate(&y, w, false));
@@ -347,14 +349,16 @@ done:
 static int locate(ml_tensor **moved, ml_tensor **idx, const char *name, ml_tensor *x, int d,
                   bool largest) {
   int64_t n = ml_numel(x);
-  int st = d == ML_NO_DIM ? ml_reshaped(moved, x, 1, &n) : ml_dim_to_end(moved, x, d);
+  int st = ml_need_number(name, x);
+  if (st != ML_OK) return st;
+  st = d == ML_NO_DIM ? ml_reshaped(moved, x, 1, &n) : ml_dim_to_end(moved, x, d);
   if (st == ML_OK) st = positions(idx, name, *moved, largest);
   return st;
 }
 
 /* drops the last 1, or puts it back at d */
 static int settled(ml_tensor **out, ml_tensor *v, int d, bool keepdim) {
-  return keepdim && d != ML_NO_DIM ? ml_dim_from_end(out, v, d) : ml_squeezed(out, v, v->ndim - 1);
+  return keepdim ? ml_dim_from_end(out, v, d) : ml_squeezed(out, v, v->ndim - 1);
 }
 
 static int shifted(ml_tensor **out, ml_tensor *idx, int64_t by) {
@@ -372,7 +376,6 @@ static int extreme(ml_tensor **out, const char *name, ml_tensor *x, int d, bool 
                    bool largest) {
   ml_tensor *m = NULL, *idx = NULL, *v = NULL, *one = NULL;
   int st;
-  if (!ml_is_real(x->dtype) && !ml_is_integer(x->dtype)) return ml_need_real(name, x);
   TRY(locate(&m, &idx, name, x, d, largest));
   TRY(ml_gathered(&v, m, idx));
   TRY(settled(&out[0], v, d, keepdim));
@@ -401,11 +404,13 @@ int ml_op_amin(ml_tensor **out, const ml_arg *a) {
 static int arg_of(ml_tensor **out, const char *name, const ml_arg *a, bool largest, int64_t base) {
   ml_tensor *m = NULL, *idx = NULL, *v = NULL;
   bool was = ml_grad_enabled;
-  int st;
+  int64_t ones[ML_MAX_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+  int st, d = (int)a[1].i, nd = a[0].t->ndim;
   ml_grad_enabled = false;
-  TRY(locate(&m, &idx, name, a[0].t, (int)a[1].i, largest));
+  TRY(locate(&m, &idx, name, a[0].t, d, largest));
   TRY(shifted(&v, idx, base));
-  TRY(settled(out, v, (int)a[1].i, a[2].b));
+  if (d == ML_NO_DIM) TRY(ml_view_reshape(out, v, a[2].b ? nd : 0, ones));
+  else TRY(settled(out, v, d, a[2].b));
 done:
   ml_grad_enabled = was;
   ml_tensor_free(m), ml_tensor_free(idx), ml_tensor_free(v);

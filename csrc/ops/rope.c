@@ -113,7 +113,7 @@ int ml_op_rope(ml_tensor **out, const ml_arg *a) {
   setup *s = NULL;
   int st;
   TRY(ml_need_real("rope", a[0].t));
-  if (a[0].t->ndim < 2 || ml_row_length(a[0].t) % 2 || ml_numel(a[0].t) == 0) {
+  if (a[0].t->ndim < 2 || ml_row_length(a[0].t) % 2) {
     st = ml_fail(ML_ESHAPE, "rope: needs (.., T, D) with an even D, got %s", ml_shape(a[0].t).s);
     goto done;
   }

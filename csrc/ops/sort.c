@@ -53,6 +53,8 @@ int ml_op_sort(ml_tensor **out, const ml_arg *a) {
   int d = (int)a[1].i;
   if (a[0].t->ndim == 0) return ml_fail(ML_ESHAPE, "sort: needs at least one dimension");
   d = d < 0 ? d + a[0].t->ndim : d;
+  int st = ml_need_number("sort", a[0].t);
+  if (st != ML_OK) return st;
   return ordered(out, a[0].t, d, a[0].t->size[d], a[2].b, 1);
 }
 
@@ -60,6 +62,8 @@ static int topk(ml_tensor **out, const char *name, const ml_arg *a, int base) {
   ml_tensor *x = a[0].t;
   if (x->ndim == 0) return ml_fail(ML_ESHAPE, "%s: needs at least one dimension", name);
   int d = (int)a[2].i < 0 ? (int)a[2].i + x->ndim : (int)a[2].i;
+  int st = ml_need_number(name, x);
+  if (st != ML_OK) return st;
   if (a[1].i < 1 || a[1].i > x->size[d])
     return ml_fail(ML_ERANGE, "%s: k must be 1 to %lld for %s, got %lld", name,
                    (long long)x->size[d], ml_shape(x).s, (long long)a[1].i);

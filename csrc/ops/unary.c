@@ -43,7 +43,7 @@ static int backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   const ml_kernels *k = ml_k(dy->dtype);
   ml_tensor *s, *inner = NULL, *d = NULL;
   int st = ML_OK;
-  if (u->none) return ML_OK;
+  if (u->none) return ml_tensor_zeros(dx, dy->dtype, dy->ndim, dy->size);
   TRY(ml_node_saved(n, 0, &s));
   if (u->grad) {
     TRY(ml_apply2(dx, kernel(dy->dtype, u->grad), dy, s));
@@ -149,8 +149,4 @@ int ml_op_reciprocal(ml_tensor **out, const ml_arg *a) {
 done:
   ml_tensor_free(one);
   return st;
-}
-
-int ml_op_isnan(ml_tensor **out, const ml_arg *a) {
-  return ml_op_ne(out, (ml_arg[]){{.t = a[0].t}, {.t = a[0].t}});
 }

@@ -259,6 +259,14 @@ done:
 }
 static const ml_op strided_op = {"strided", strided_backward, NULL};
 
+/* is the last element of window y one of x's? */
+static bool inside(const ml_tensor *y, const ml_tensor *x) {
+  int64_t last = y->offset;
+  for (int d = 0; d < y->ndim; d++)
+    if (y->stride[d] > 0) last += (y->size[d] - 1) * y->stride[d];
+  return ml_numel(y) == 0 || last < ml_numel(x);
+}
+
 /* strided({sizes.., strides..}, offset = 0) of a contiguous x: any window onto its elements */
 int ml_op_strided(ml_tensor **out, const ml_arg *a) {
   ml_tensor *x = a[0].t, *y = NULL;
@@ -267,7 +275,13 @@ int ml_op_strided(ml_tensor **out, const ml_arg *a) {
   int st, nd = a[1].z->ndim / 2;
   if (!ml_is_contiguous(x) || x->offset != 0 || a[1].z->ndim % 2 != 0)
     return ml_fail(ML_EARG, "strided: needs a contiguous tensor and as many strides as sizes");
-  TRY(ml_tensor_on(&y, x->storage, x->dtype, nd, size, size + nd, a[2].i));
+  st = ml_tensor_on(&y, x->storage, x->dtype, nd, size, size + nd, a[2].i);
+  if (st == ML_ENOMEM) return st;
+  if (st != ML_OK || !inside(y, x)) {
+    st = ml_fail(ML_ERANGE, "strided: sizes %s do not fit %s with these strides and this offset",
+                 ml_shape_of(nd, size).s, ml_shape(x).s);
+    goto done;
+  }
   TRY(ml_record(&n, &strided_op, y, 1, &x));
   if (n) {
     ml_note_shape(n, x);

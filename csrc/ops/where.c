@@ -2,6 +2,8 @@
 #include "kernels/integer.h"
 #include "ops/internal.h"
 
+#include <math.h>
+
 typedef struct { const ml_kernels *k; double lo, hi; } job;
 
 static void real_row(void *ctx, char *const *p, const int64_t *s, int64_t n) {
@@ -57,13 +59,12 @@ done:
   return st;
 }
 
-int ml_op_where(ml_tensor **out, const ml_arg *arg) {
-  ml_tensor *c = arg[0].t, *a = NULL, *b = NULL, *y = NULL;
+static int where(ml_tensor **out, const char *name, ml_tensor *c, ml_tensor *a0, ml_tensor *b0) {
+  ml_tensor *a = NULL, *b = NULL, *y = NULL;
   ml_node *n = NULL;
   int st;
-  if (c->dtype != ML_BOOL && c->dtype != ML_U8)
-    return ml_fail(ML_ETYPE, "where: the condition must be bool, got %s", ml_dtype_name(c->dtype));
-  TRY(ml_promote("where", &a, &b, arg[1].t, arg[2].t, true));
+  if (a0->dtype == ML_BOOL && b0->dtype == ML_BOOL) return choose(out, c, a0, b0);
+  TRY(ml_promote(name, &a, &b, a0, b0, true));
   TRY(choose(&y, c, a, b));
   TRY(ml_record(&n, &where_op, y, 2, (ml_tensor *[]){a, b}));
   if (n) {
@@ -76,6 +77,13 @@ done:
   return st;
 }
 
+int ml_op_where(ml_tensor **out, const ml_arg *a) {
+  int c = a[0].t->dtype;
+  if (c != ML_BOOL && c != ML_U8)
+    return ml_fail(ML_ETYPE, "where: the condition must be bool, got %s", ml_dtype_name(c));
+  return where(out, "where", a[0].t, a[1].t, a[2].t);
+}
+
 /* ---- triangles: x where column <= row + k (tril), or >= (triu), else 0 ---- */
 static int triangle(ml_tensor **out, const char *name, const ml_arg *a, bool lower) {
   ml_tensor *x = a[0].t, *mask = NULL, *zero = NULL;
@@ -86,7 +94,7 @@ static int triangle(ml_tensor **out, const char *name, const ml_arg *a, bool low
   TRY(ml_tensor_new(&mask, ML_BOOL, 2, size));
   ml_int_triangle(ml_data(mask), size[0], size[1], a[1].i, lower);
   TRY(ml_tensor_scalar(&zero, x->dtype, 0));
-  TRY(ml_op_where(out, (ml_arg[]){{.t = mask}, {.t = x}, {.t = zero}}));
+  TRY(where(out, name, mask, x, zero));
 done:
   ml_tensor_free(mask), ml_tensor_free(zero);
   return st;
@@ -103,7 +111,7 @@ int ml_op_masked_fill(ml_tensor **out, const ml_arg *a) {
   if (ml_broadcast(&z, a[0].t, a[1].t) != ML_OK)
     return ml_fail(ML_ESHAPE, "masked_fill: sizes differ, %s and mask %s", ml_shape(a[0].t).s,
                    ml_shape(a[1].t).s);
-  return ml_op_where(out, (ml_arg[]){{.t = a[1].t}, {.t = a[2].t}, {.t = a[0].t}});
+  return where(out, "masked_fill", a[1].t, a[2].t, a[0].t);
 }
 
 static void clamp_row(void *ctx, char *const *p, const int64_t *s, int64_t n) {
@@ -127,7 +135,10 @@ done:
 }
 static const ml_op clamp_op = {"clamp", clamp_backward, NULL};
 
-/* integers: bounds saturate to 64 bits */
+/* are both bounds integers, or absent? */
+static bool whole_bounds(double lo, double hi) { return floor(lo) == lo && floor(hi) == hi; }
+
+/* integers: bounds saturate to their dtype */
 static int clamp_integers(ml_tensor **out, const ml_arg *a) {
   ml_tensor *lo = NULL, *hi = NULL, *y = NULL;
   int st, dtype = a[0].t->dtype == ML_BOOL ? ML_I64 : a[0].t->dtype;
@@ -140,12 +151,14 @@ done:
   return st;
 }
 
-/* min(max(x, lo), hi) */
+/* min(max(x, lo), hi); a bound with a fraction makes f32 of integers, as in arithmetic */
 int ml_op_clamp(ml_tensor **out, const ml_arg *a) {
-  ml_tensor *x = a[0].t, *y = NULL;
+  ml_tensor *x = NULL, *y = NULL;
   ml_node *n = NULL;
+  bool integer = ml_is_integer(a[0].t->dtype);
   int st;
-  if (ml_is_integer(x->dtype)) return clamp_integers(out, a);
+  if (integer && whole_bounds(a[1].n, a[2].n)) return clamp_integers(out, a);
+  TRY(integer ? ml_to_dtype(&x, a[0].t, ML_F32) : (x = ml_tensor_ref(a[0].t), ML_OK));
   TRY(ml_need_real("clamp", x));
   job j = {ml_k(x->dtype), a[1].n, a[2].n};
   TRY(ml_tensor_like(&y, x));
@@ -157,6 +170,6 @@ int ml_op_clamp(ml_tensor **out, const ml_arg *a) {
   }
   *out = y, y = NULL;
 done:
-  ml_tensor_free(y);
+  ml_tensor_free(x), ml_tensor_free(y);
   return st;
 }

@@ -105,15 +105,16 @@ int ml_tensor_scalar_i64(ml_tensor **out, int dtype, int64_t v) {
 /* first and last element touched, in elements of the storage; false on overflow */
 static bool reach(int ndim, const int64_t *size, const int64_t *stride, int64_t offset,
                   int64_t *lo, int64_t *hi) {
-  *lo = *hi = offset;
+  int64_t below = 0, above = 0; /* how far from the offset, both sums checked */
   for (int d = 0; d < ndim; d++) {
-    int64_t span, step = stride[d] < 0 ? -stride[d] : stride[d];
     if (size[d] == 0) return *lo = 0, *hi = -1, true; /* touches nothing */
-    if (!ml_mul_ok(size[d] - 1, step, &span)) return false;
-    if (stride[d] < 0) *lo -= span;
-    else if (!ml_add_ok(*hi, span, hi)) return false;
+    int64_t span, *side = stride[d] < 0 ? &below : &above;
+    if (stride[d] == INT64_MIN) return false; /* has no opposite */
+    if (!ml_mul_ok(size[d] - 1, stride[d] < 0 ? -stride[d] : stride[d], &span)) return false;
+    if (!ml_add_ok(*side, span, side)) return false;
   }
-  return true;
+  *lo = offset - below; /* neither is negative */
+  return ml_add_ok(offset, above, hi);
 }
 
 int ml_tensor_on(ml_tensor **out, ml_storage *s, int dtype, int ndim, const int64_t *size,

@@ -46,6 +46,12 @@ local function without(list, at)
   return copy
 end
 
+local function inserted(list, at, value)
+  local copy = table.move(list, 1, #list, 1, {})
+  table.insert(copy, at, value)
+  return copy
+end
+
 --- The elements along dimension d through positions i.
 function nd:line(d, i)
   local line = {}
@@ -73,12 +79,14 @@ end
 
 --- Each line along d to one value, f(line); without d, all elements are the line.
 function nd:fold(d, f, keep)
-  if not d then return nd.new({}, function() return f(self) end) end
+  if not d then
+    local ones = {}
+    for k = 1, keep and #self.shape or 0 do ones[k] = 1 end
+    return nd.new(ones, function() return f(self) end)
+  end
   local shape = keep and changed(self.shape, d, 1) or without(self.shape, d)
   return nd.new(shape, function(i)
-    local at = table.move(i, 1, #i, 1, {})
-    if not keep then table.insert(at, d, 1) end
-    return f(self:line(d, at))
+    return f(self:line(d, keep and i or inserted(i, d, 1)))
   end)
 end
 
@@ -92,5 +100,5 @@ function nd:along(d, f, size)
   end)
 end
 
-nd.changed, nd.without = changed, without
+nd.changed, nd.without, nd.inserted = changed, without, inserted
 return nd

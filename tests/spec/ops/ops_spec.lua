@@ -1,73 +1,115 @@
--- One case for every op: harness.lua says what is checked.
+-- One case or more for every op: harness.lua says what is checked.
 local core = require "moonlit.core"
 local harness = require "ops.harness"
 local kit = require "kit"
 
-local cases = harness.cases()
+local cases, wrong = harness.cases(), require "ops.cases.wrong"
+
+-- f() on another ISA; this one comes back whatever happens
+local function on(isa, f, ...)
+  local was = core.sys.isa()
+  core.sys.isa(isa)
+  local ok, result = pcall(f, ...)
+  core.sys.isa(was)
+  return ok and result or error(result, 0)
+end
+
+local function is_float(case)
+  for _, dtype in ipairs(harness.dtypes(case)) do if dtype == "f32" then return true end end
+  return false
+end
 
 describe("op", function()
   kit.leakcheck(before_each, after_each)
 
-  for number, case in ipairs(cases) do
-    local name = ("%s (case %d)"):format(case.op, number)
-
-    it(name .. " is its reference", function()
-      for _, dtype in ipairs(case.dtypes or { "f32", "f64" }) do
+  for _, case in ipairs(cases) do
+    it(case.name .. " is its reference", function()
+      for _, dtype in ipairs(harness.dtypes(case)) do
         harness.matches_reference(case, dtype)
         for _, specs in ipairs(case.more or {}) do harness.matches_reference(case, dtype, specs) end
       end
     end)
 
-    it(name .. " does not care how elements lie", function()
-      for _, dtype in ipairs(case.dtypes or { "f32", "f64" }) do
+    it(case.name .. " does not care how elements lie", function()
+      for _, dtype in ipairs(harness.dtypes(case)) do
         harness.any_layout(case, dtype)
+        if case.big then harness.any_layout(case, dtype, case.big) end
       end
     end)
 
     if case.grad ~= false then
-      it(name .. " has the gradient of its differences", function()
+      it(case.name .. " has the gradient of its differences", function()
         harness.gradients_match_differences(case)
+      end)
+      it(case.name .. " has f64's gradient in f32", function()
+        harness.gradients_match_f64(case)
       end)
     end
 
     if case.call_with then
-      it(name .. " is the same in place", function()
-        for _, dtype in ipairs { "f32", "f64" } do harness.in_place(case, dtype) end
+      it(case.name .. " is the same in place", function()
+        for _, dtype in ipairs(harness.dtypes(case)) do harness.in_place(case, dtype) end
+        if case.grad ~= false then harness.in_place_gradient(case) end
       end)
     end
 
-    for _, wrong in ipairs(case.wrong or {}) do
-      it(name .. ' says "' .. wrong[2] .. '"', function() kit.raises(wrong[1], wrong[2]) end)
+    if is_float(case) and not case.x[1].values then
+      it(case.name .. " refuses other dtypes or gives the same numbers", function()
+        for _, dtype in ipairs { "i64", "i32", "u8", "bf16", "f16" } do
+          harness.other_dtype(case, dtype)
+        end
+      end)
     end
   end
 
-  it("has the same bits on every ISA of this machine", function()
-    local was, hashes = core.sys.isa(), {}
-    for _, isa in ipairs(core.sys.cpu().isas) do
-      core.sys.isa(isa)
-      for number, case in ipairs(cases) do
-        local hash = harness.hash(case)
-        hashes[number] = hashes[number] or hash
-        if hashes[number] ~= hash then
-          core.sys.isa(was)
-          error(("%s (case %d) has other bits on %s"):format(case.op, number, isa), 0)
+  -- ---- every ISA ----
+
+  local isas = core.sys.cpu().isas
+  for k = 2, #isas do
+    it(("has %s's bits on %s"):format(isas[1], isas[k]), function()
+      for _, case in ipairs(cases) do
+        if on(isas[1], harness.hash, case) ~= on(isas[k], harness.hash, case) then
+          error(case.name .. " has other bits", 0)
         end
       end
+    end)
+  end
+
+  -- ---- wrong calls ----
+
+  local function says(f, text)
+    local message = kit.raises(f):gsub("^[^:]*:%d+: ", "")
+    assert.are.equal(text, message)
+  end
+
+  for _, w in ipairs(wrong) do
+    it(("%s says %q"):format(w[1], w[3]), function() says(w[2], w[3]) end)
+  end
+
+  it("says which argument is missing", function()
+    for name, signature in pairs((harness.ops())) do
+      local want = ({ x = "a tensor", s = "a tensor or a number",
+                      l = "an array of tensors" })[signature:sub(1, 1)]
+      says(function() core[name]() end, ("%s: argument 1 must be %s, got nothing"):format(
+        name:gsub("_along", ""), want))
     end
-    core.sys.isa(was)
   end)
 
+  -- ---- nothing is missing ----
+
   it("has a case, and each case an op", function()
-    local ops, in_place = harness.names()
-    local has, has_in_place = {}, {}
+    local ops, in_place = harness.ops()
+    local has, has_in_place, has_wrong = {}, {}, {}
     for _, case in ipairs(cases) do
-      assert.is_true(ops[case.op], "no op is called " .. case.op)
+      assert(ops[case.op], "no op is called " .. case.op)
       has[case.op] = true
       if case.call_with then has_in_place[case.op] = true end
     end
-    for name in pairs(ops) do assert.is_true(has[name], "no case for " .. name) end
-    for name in pairs(in_place) do
-      assert.is_true(has_in_place[name], "no in-place case for " .. name)
+    for _, w in ipairs(wrong) do has_wrong[w[1]] = true end
+    for name in pairs(ops) do
+      assert(has[name], "no case for " .. name)
+      assert(has_wrong[name], "no wrong call of " .. name)
     end
+    for name in pairs(in_place) do assert(has_in_place[name], "no in-place case for " .. name) end
   end)
 end)
