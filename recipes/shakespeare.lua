@@ -27,7 +27,8 @@ local train, val = ml.data.split(ml.tensor(tok:encode(text), { dtype = "i64" }),
 local run = ml.run("runs/shakespeare", { steps = cfg.steps, seed = cfg.seed,
                                          save_every = cfg.save_every })
 local context = 64
-local data = ml.data.windows(train, { batch = 12, length = context })
+local data = ml.data.windows(train, { batch = 12, length = context,
+                                     epochs = cfg.preset == "speedrun" })
 local shape = { layers = 4, heads = 4, dim = 128, context = context, vocab = tok:size() }
 
 -- a preset is a model, an optimiser, and what its step is given

@@ -43,22 +43,50 @@ end
 --- Windows at random places. Batch number n is a function of (seed, n) alone, so a resumed run
 --- reads on where it stopped, and nothing is shuffled in memory.
 --- @param ids Tensor|integer[]
---- @param opt {batch: integer, length: integer, seed: integer?}  without a seed, the run's
+--- @param opt {batch: integer, length: integer, seed: integer?, epochs: boolean?}  without a seed,
+---        the run's. epochs: windows do not overlap and every one comes once, in random order,
+---        before any comes again; each epoch cuts the ids at other places. Default: anywhere.
 function windows.windows(ids, opt)
   local who = "data.windows"
   local o = options(opt, { batch = options.required, length = options.required,
-                           seed = options.optional }, who)
+                           seed = options.optional, epochs = false }, who)
   ids = as_ids(ids, who)
   local length = whole(o, "length", who)
   check_length(ids, length, who)
   return setmetatable({ ids = ids, batch = whole(o, "batch", who), length = length, step = 0,
-                        seed = o.seed or 0, own_seed = o.seed ~= nil }, Windows)
+                        epochs = o.epochs, seed = o.seed or 0, own_seed = o.seed ~= nil },
+                      Windows)
 end
 
--- where row b of batch n starts, 1-based: 53 random bits reduced to the number of starts
+-- below n, from 53 random bits
+local function draw(self, index, step, site, n)
+  local hi, lo = core.sys.random(self.seed, STREAM, index, step, site)
+  return ((hi << 21) | (lo >> 11)) % n
+end
+
+-- Where i comes in epoch's order of 0 .. count - 1: a Feistel network of four rounds over the next
+-- power of four, walked on until it lands inside, is a permutation without a table.
+local function shuffled(self, i, epoch, count)
+  local half = 1
+  while (1 << 2 * half) < count do half = half + 1 end
+  local low = (1 << half) - 1
+  repeat
+    for round = 1, 4 do
+      local left, right = i >> half, i & low
+      i = right << half | (left ~ draw(self, right, epoch, round, low + 1))
+    end
+  until i < count
+  return i
+end
+
+-- where row b of batch n starts, 1-based
 local function start_of(self, n, b)
-  local hi, lo = core.sys.random(self.seed, STREAM, b, n, 0)
-  return ((hi << 21) | (lo >> 11)) % (self.ids:size(1) - self.length) + 1
+  local size, length = self.ids:size(1), self.length
+  if not self.epochs then return draw(self, b, n, 0, size - length) + 1 end
+  local row, count = (n - 1) * self.batch + b - 1, math.max(1, size // length - 1)
+  local epoch = row // count
+  local shift = draw(self, 0, epoch, 5, math.min(length, size - length))
+  return shift + shuffled(self, row % count, epoch, count) * length + 1
 end
 
 --- Batch number n.

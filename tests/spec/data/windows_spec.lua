@@ -57,6 +57,26 @@ describe("data.windows", function()
     assert.are.equal(11, most)
   end)
 
+  it("comes by every window once an epoch", function()
+    for _, size in ipairs { 9, 10, 17, 100, 1000, 1003 } do
+      local w = data.windows(counting(size), { batch = 1, length = 8, seed = 3, epochs = true })
+      local count, orders = math.max(1, size // 8 - 1), {}
+      for epoch = 1, 3 do
+        local seen, order = {}, {}
+        for i = 1, count do
+          local row = w:next().ids:table()[1]
+          assert.is_nil(seen[row[1]])
+          seen[row[1]], order[i] = true, row[1]
+          assert.are.equal(row[1] + 8, row[9])
+        end
+        table.sort(order)
+        for i = 2, count do assert.are.equal(order[i - 1] + 8, order[i]) end
+        orders[epoch] = order[1]
+      end
+      if size > 900 then assert.is_true(orders[1] ~= orders[2] or orders[2] ~= orders[3]) end
+    end
+  end)
+
   it("refuses what cannot be cut", function()
     kit.raises(function() data.windows(counting(8), { batch = 1, length = 8 }) end,
                "8 ids are too few for rows of 9")

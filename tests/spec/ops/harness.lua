@@ -6,11 +6,13 @@
 ---   ref        ref(nds...) -> results, in plain Lua (nd.lua)
 ---   more       further lists of inputs for the reference; small ones for gradients too
 ---   big        inputs of sizes that matter to a kernel: layouts, f32 gradients and ISAs use these
----   small      inputs of about 16 elements, large: of about a million: for tests/bench/ops.lua
+---   small      inputs of about 16 elements, large: of about a million: for tests/bench/ops.lua,
+---              which has a row for the first case of an op
 ---   dtypes     { "f32", "f64" } unless given; "bool" where there are no numbers
 ---   gives      the results' dtypes; "same" (default) is that of the inputs
 ---   grad       false where there is no gradient; smooth functions are differentiated numerically
 ---   call_with  call_with(method, tensors...): x:op_(...) must be the same as call
+---   ties_matter  equal elements make no difference in results, but in gradients
 ---   tol        for f32 against the reference (f64: 1e-6 of that)
 --- Messages of wrong calls are in cases/wrong.lua.
 local core = require "moonlit.core"
@@ -181,13 +183,13 @@ function harness.any_layout(case, dtype, specs)
   end
 end
 
--- 1..5 in each number: the same in every dtype
-local function small_numbers(case, dtype)
+-- 1..5 in each number, and a half for floats: the same in every dtype
+local function small_numbers(case, dtype, half)
   local x = {}
   for i, spec in ipairs(case.x) do
     local a = make(spec, i + #case.op)
-    if is_number(spec) then a = a:map(function(v) return math.floor(v * 7) % 5 + 1 end) end
-    x[i] = tensor(a, { bool = spec.bool, ids = true }, "i64")
+    if is_number(spec) then a = a:map(function(v) return math.floor(v * 7) % 5 + 1 + half end) end
+    x[i] = tensor(a, spec, "f32")
     if is_number(spec) then x[i] = x[i]:to(dtype) end
   end
   return x
@@ -195,8 +197,9 @@ end
 
 --- Another dtype is refused by name, or gives the numbers that f32 gives (u8: those it can hold).
 function harness.other_dtype(case, dtype)
-  local want = { case.call(table.unpack(small_numbers(case, "f32"))) }
-  local got = { pcall(case.call, table.unpack(small_numbers(case, dtype))) }
+  local half = (dtype == "bf16" or dtype == "f16") and 0.5 or 0
+  local want = { case.call(table.unpack(small_numbers(case, "f32", half))) }
+  local got = { pcall(case.call, table.unpack(small_numbers(case, dtype, half))) }
   if not table.remove(got, 1) then
     local message = tostring(got[1])
     if not message:find("got " .. dtype, 1, true) then

@@ -140,6 +140,16 @@ binary("pow", function(x, y) return x ^ y end, { a = { from = 0.5, to = 2 } })
 binary("maximum", math.max, { any = true, special = or_nan(math.max) })
 binary("minimum", math.min, { any = true, special = or_nan(math.min) })
 
+for _, op in ipairs { "mul", "div" } do -- the wider dtype wins; each gradient keeps its own
+  cases[#cases + 1] = {
+    op = op, x = { { 3, 4 }, { 4, from = 0.5 } }, gives = { "f64" },
+    call = function(x, y) return core[op](x, y:to("f64")) end,
+    ref = function(x, y)
+      return nd.zip(x, y, function(p, q) return op == "mul" and p * q or p / q end)
+    end,
+  }
+end
+
 local function compare(op, f)
   binary(op, f, { any = true, grad = false, gives = { "bool" } })
   cases[#cases + 1] = { -- equal elements

@@ -6,8 +6,8 @@ local cases = {}
 
 local numbers = { "f32", "f64", "i64" }
 
--- moved(op, shape, call, shape of the result, where its element i comes from); o: more shapes,
--- sizes = f(a) where the result's depend on the input's
+-- moved(op, shape, call, the result's shape or a function of x's, where its element i comes from);
+-- o.more: other shapes; small and large ones are for an op's first case
 local function moved(op, shape, call, sizes, from, o)
   o = o or {}
   local more = {}
