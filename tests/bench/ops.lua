@@ -44,7 +44,8 @@ local function row(case)
   local big = harness.inputs(case, dtype, case.large)
   local n, bytes = size(big)
   local forward = cost(function() case.call(table.unpack(big)) end)
-  line = line .. (" %9d %9.3f %8.1f"):format(n, forward / n, bytes / forward)
+  local rate = forward / n > 0.01 and ("%.1f"):format(bytes / forward) or "view"
+  line = line .. (" %9d %9.3f %8s"):format(n, forward / n, rate)
   if case.grad ~= false then line = line .. (" %10.3f"):format(backward_cost(case, big) / n) end
   print(line)
 end

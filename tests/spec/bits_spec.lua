@@ -28,6 +28,11 @@ describe("bits", function()
         assert.are.equal(first, hashes(isa, threads, 20), isa .. " on " .. threads)
       end
     end
+    -- and they are the README's: who changes a bit on purpose changes those lines
+    local readme = assert(io.open("README.md")):read("a")
+    for line in first:gmatch("[^\n]+") do
+      assert.is_truthy(readme:find(line, 1, true), "README.md lacks: " .. line)
+    end
   end)
 
   it("are the scalar ones", function()

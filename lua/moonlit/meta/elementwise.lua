@@ -12,7 +12,7 @@ local Tensor = {}
 -- ---- arithmetic: sizes broadcast, a number may stand on either side ----
 
 --- x + y. Integers stay exact (i64 wraps around, narrower ones stop at their ends); a float beside
---- integers makes floats; f64 beside f32 makes f64.
+--- integers makes floats; f64 beside f32 makes f64; a whole number that x's dtype cannot hold, i64.
 --- > ml.tensor({ 1, 2 }):add(ml.tensor { 10, 20 })  --> { 11, 22 }
 --- > ml.tensor { 1, 2 } + 0.5  --> { 1.5000, 2.5000 }
 ---@param y Tensor|number
@@ -46,7 +46,7 @@ core.div = Tensor.div
 Tensor.div_ = Tensor.div
 
 --- x ^ y; integers make f32. NaN for a negative x and a y that is not whole. Where y is 0 the
---- gradient of x is 0; where x ^ y is 0 that of y is.
+--- gradient of x is 0; where x is 0 and y not negative, that of y is.
 --- > ml.tensor { 2, 3 } ^ 2  --> { 4.0000, 9.0000 }
 ---@param y Tensor|number
 ---@return Tensor
@@ -209,7 +209,8 @@ Tensor.sign_ = Tensor.sign
 
 -- ---- choosing ----
 
---- min(max(x, lo), hi), any dtype. Gradient passes where x is inside or on a bound.
+--- min(max(x, lo), hi). A bound with a fraction makes f32 of integers. Gradient passes where x is
+--- inside or on a bound.
 --- > ml.tensor({ 1, 5, 9 }):clamp(2, 6)  --> { 2, 5, 6 }
 ---@param lo? number  = -inf
 ---@param hi? number  = inf

@@ -28,8 +28,8 @@ core.sum = Tensor.sum
 function Tensor:mean(dim, opt) end
 core.mean = Tensor.mean
 
---- The variance: the sum of squared distances from the mean over n - correction. Integers make
---- f32.
+--- The variance: the sum of squared distances from the mean over n - correction, at least 0.
+--- Integers make f32.
 --- > ml.tensor({ 1, 2, 3 }):var()  --> 1.0000
 --- > ml.tensor({ 1, 2, 3 }):var(1, { correction = 0 })  --> 0.6667
 ---@param dim? integer
@@ -53,7 +53,7 @@ core.norm = Tensor.norm
 function Tensor:cumsum(dim) end
 core.cumsum = Tensor.cumsum
 
---- Is any element other than 0? bool.
+--- Is any element other than 0? bool; of nothing, false.
 --- > ml.tensor({ false, true }):any()  --> true
 ---@param dim? integer
 ---@param opt? {keepdim: boolean?}  keepdim = false
@@ -61,7 +61,8 @@ core.cumsum = Tensor.cumsum
 function Tensor:any(dim, opt) end
 core.any = Tensor.any
 
---- Are all elements other than 0? bool. As a selector, t[{ ml.all, 1 }], it is the whole dimension.
+--- Are all elements other than 0? bool; of nothing, true. As a selector, t[{ ml.all, 1 }], it is
+--- the whole dimension.
 --- > ml.tensor({{ true, false }, { true, true }}):all(2)  --> { false, true }
 ---@param dim? integer
 ---@param opt? {keepdim: boolean?}  keepdim = false

@@ -1,0 +1,118 @@
+"""steps.py RIVAL_PYTHON [THREADS [CONFIG...]]: training steps of train.lua beside train.py's, in
+turns on the same cores: ours in f32 and bf16, PyTorch as shipped and with every flag we know.
+Prints minimum and median ms, the share of the FMA peak in 6N + attention FLOPs, and peak RSS;
+then our ratio to PyTorch as shipped and to the best of all. Without PyTorch, our half alone."""
+import glob
+import os
+import statistics
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SHAPES = {"s": (4, 128, 4096, 16, 256), "m": (6, 384, 8192, 8, 256),
+          "g": (12, 768, 50304, 4, 64), "gl": (12, 768, 50304, 2, 512)}
+SECONDS = {"s": 12, "m": 16, "g": 20, "gl": 40}  # a configuration's share of the minute, each side
+
+
+def flops(name):
+    layers, d, vocab, rows, length = SHAPES[name]
+    hidden = 8 * d // 3 // 32 * 32
+    matmul = vocab * d + layers * (4 * d * d + 3 * d * hidden)
+    return 6 * matmul * rows * length + 6 * layers * d * length * rows * length
+
+
+class Side:
+    """One process that does a step whenever it is told to."""
+
+    def __init__(self, label, command, extra=None):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+        env.update(extra or {})
+        self.label, self.times, self.rss = label, [], 0
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True, env=env, bufsize=1)
+        self.alive = self.process.stdout.readline().strip() == "ready"
+
+    def step(self):
+        try:
+            self.process.stdin.write("\n")
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.alive = False
+            return
+        self.times.append(float(line))
+
+    def close(self):
+        self.process.stdin.close()
+        for line in self.process.stdout:
+            if line.startswith("rss"):
+                self.rss = int(line.split()[1])
+        self.process.wait()
+
+
+def rivals(python, config, threads):
+    script = os.path.join(HERE, "train.py")
+    tcmalloc = sorted(glob.glob("/usr/lib/*/libtcmalloc_minimal.so.4"))
+    for mode in ("f32", "bf16"):
+        yield Side(f"torch {mode}", [python, script, config, threads, mode])
+        if tcmalloc:
+            preload = {"LD_PRELOAD": tcmalloc[0]}
+            yield Side(f"torch {mode} tcmalloc", [python, script, config, threads, mode], preload)
+            yield Side(f"torch {mode} tcmalloc compile",
+                       [python, script, config, threads, mode + "-compile"], preload)
+
+
+def ours(config, threads):
+    script = os.path.join(HERE, "train.lua")
+    for dtype in os.environ.get("BENCH_DTYPES", "f32 bf16").split():
+        yield Side(f"moonlit {dtype}", ["lua5.4", script, config, threads, dtype])
+
+
+def measure(config, threads, python):
+    sides = [s for s in ours(config, threads)]
+    if python:
+        sides += rivals(python, config, threads)
+    for side in sides:  # the first steps warm caches up and compile
+        for _ in range(2):
+            if side.alive:
+                side.step()
+        side.first, side.times = side.times[:1], []
+    spent = 0
+    while spent < SECONDS[config] * 1000 * len(sides):
+        for side in sides:
+            if side.alive:
+                side.step()
+        done = [s.times[-1] for s in sides if s.times]
+        if not done:
+            break
+        spent += sum(done)
+    for side in sides:
+        side.close()
+    return [s for s in sides if s.times]
+
+
+def report(config, threads, sides, peak):
+    print(f"{config}, {threads} threads: ms minimum (median), first step, share of the f32 FMA peak, MiB")
+    for s in sides:
+        share = flops(config) / min(s.times) / 1e6 / (peak * int(threads))
+        print(f"  {s.label:28s} {min(s.times):9.1f} ({statistics.median(s.times):8.1f}) "
+              f"{s.first[0]:8.1f} {100 * share:6.1f} % {s.rss:6d}")
+    for dtype in ("f32", "bf16"):
+        us = [s for s in sides if s.label == f"moonlit {dtype}"]
+        them = [s for s in sides if s.label.startswith(f"torch {dtype}")]
+        if us and them:
+            best = min(min(s.times) for s in them)
+            print(f"  {dtype}: {min(them[0].times) / min(us[0].times):.2f} x as shipped, "
+                  f"{best / min(us[0].times):.2f} x the best", flush=True)
+
+
+def main():
+    python = sys.argv[1] if len(sys.argv) > 1 and os.path.exists(sys.argv[1]) else None
+    threads = sys.argv[2] if len(sys.argv) > 2 else "2"
+    peak = float(os.environ.get("BENCH_PEAK", "216"))
+    for config in sys.argv[3:] or list(SHAPES):
+        report(config, threads, measure(config, threads, python), peak)
+
+
+main()
