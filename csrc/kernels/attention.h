@@ -29,7 +29,9 @@ typedef struct ml_attention {
   void *dq, *dk, *dv;
 } ml_attention;
 
-int ml_attention_forward(int dtype, const ml_attention *a, const ml_segment *seg, int64_t nseg);
-int ml_attention_backward(int dtype, const ml_attention *a, const ml_segment *seg, int64_t nseg);
+/* kind: ML_F32 or ML_F64, or a bf16 kind of gemm.h: then q, k, v, o, their gradients and dout are
+** bf16, lse and everything in between f32, and the products are the kind's. */
+int ml_attention_forward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
+int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
 
 #endif

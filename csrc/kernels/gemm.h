@@ -6,6 +6,18 @@
 
 #include "kernels/kernels.h"
 
+/* What a product computes with. ML_F32, ML_F64: every operand is of that dtype. The other two take
+** bf16 operands, add in f32 and flush subnormals, in one of two orders, each native on some machines
+** and emulated with the same bits on all others:
+**   PAIRS  c = fma(a[k], b[k], fma(a[k+1], b[k+1], c)), k ascending by 2: vdpbf16ps (Zen 4, Zen 5);
+**   TILES  c = c + (e + o) for each 32 of k, e the FMA chain from +0 of the even k of those 32, o
+**          of the odd ones: tdpbf16ps (AMX: Sapphire Rapids and later).
+** A k that does not divide is filled up with zeros. The block of k is ML_DET_GEMM16_K. */
+enum { ML_GEMM_PAIRS = ML_DTYPES, ML_GEMM_TILES };
+static inline bool ml_gemm_is_bf16(int kind) { return kind >= ML_GEMM_PAIRS; }
+/* is there an instruction for it here (and the ISA in use may use it)? */
+bool ml_gemm_native(int kind);
+
 /* Strides in elements: A(i, p) = a[i*ars + p*acs], B(p, j) = b[p*brs + j*bcs], C(i, j) =
 ** c[i*ldc + j]. One stride of A and one of B are 1 in every fast case (NN, NT, TN); others work.
 ** result = (accumulate ? C : +0) + block sums, then + bias[j], then + residual(i, j).
@@ -21,19 +33,20 @@ typedef struct {
   void *c;
   int64_t ldc;
   bool accumulate;
-  const void *bias;
+  bool narrow; /* bf16 kinds: C is bf16, rounded once, at the end; else f32. Not with accumulate */
+  const void *bias; /* bf16 kinds: bias and residual are f32 */
   const void *residual;
   int64_t ldr;
 } ml_gemm;
 
-/* Runs `count` independent products as one task list. dtype: ML_F32 or ML_F64. Fails only for
-** want of memory. */
-int ml_gemm_run(int dtype, const ml_gemm *g, int64_t count);
+/* Runs `count` independent products as one task list. Fails only for want of memory. */
+int ml_gemm_run(int kind, const ml_gemm *g, int64_t count);
 
 /* Prepacked B: weights packed once, used many times (decode, micro-batches). */
-size_t ml_gemm_packed_bytes(int dtype, int64_t k, int64_t n);
-int ml_gemm_pack(int dtype, void *packed, const void *b, int64_t brs, int64_t bcs, int64_t k,
-                 int64_t n);
+size_t ml_gemm_packed_bytes(int kind, int64_t k, int64_t n);
+/* b is of dtype bdt: the kind's own, or, for a bf16 kind, ML_F32, rounded on the way */
+int ml_gemm_pack(int kind, void *packed, const void *b, int bdt, int64_t brs, int64_t bcs,
+                 int64_t k, int64_t n);
 
 /* f64 products go here once the OpenBLAS part is loaded (and f32 ones under ml.engine
 ** "openblas"); NULL = our own kernels. Called from one task, single-threaded, for up to 256 rows

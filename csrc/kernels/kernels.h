@@ -14,6 +14,7 @@ const char *ml_dtype_name(int dtype); /* "f32" ... */
 /* det-1-draft: constants that decide bits. Part of the format, never of a machine. */
 enum {
   ML_DET_GEMM_K = 512,      /* f32 GEMM: block of k */
+  ML_DET_GEMM16_K = 2048,   /* bf16 GEMM, both orders */
   ML_DET_KEYS = 252,        /* attention: keys a block, from the document's first key */
   ML_DET_HEAD_TOKENS = 128, /* head: tokens a block */
   ML_DET_HEAD_VOCAB = 4096, /* head: vocabulary a block of its log-sum-exp */

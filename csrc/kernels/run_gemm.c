@@ -167,8 +167,9 @@ size_t ml_gemm_packed_bytes(int dtype, int64_t k, int64_t n) {
   return (size_t)(round_up(n, ml_k(dtype)->gemm_nr()) * k * ml_dtype_size(dtype));
 }
 
-int ml_gemm_pack(int dtype, void *packed, const void *b, int64_t brs, int64_t bcs, int64_t k,
-                 int64_t n) {
+int ml_gemm_pack(int dtype, void *packed, const void *b, int bdt, int64_t brs, int64_t bcs,
+                 int64_t k, int64_t n) {
+  (void)bdt;
   ml_gemm g = {.n = n, .k = k, .b = b, .brs = brs, .bcs = bcs};
   plan p = plan_of(dtype, &g);
   p.bp = packed;

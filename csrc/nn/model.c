@@ -236,7 +236,7 @@ ml_tensor *ml_model_param(const ml_model *m, int i) { return m->param[i]; }
 static int pack(const ml_model *m, ml_linear *l) {
   if (!l->packed) l->packed = ml_alloc(ml_gemm_packed_bytes(m->c.dtype, l->in, l->out));
   if (!l->packed) return ML_ENOMEM;
-  return ml_gemm_pack(m->c.dtype, l->packed, ml_data(l->w[0]), 1, l->in, l->in, l->out);
+  return ml_gemm_pack(m->c.dtype, l->packed, ml_data(l->w[0]), m->c.dtype, 1, l->in, l->in, l->out);
 }
 
 int ml_model_pack(ml_model *m) {

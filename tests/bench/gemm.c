@@ -194,7 +194,7 @@ static void summary(const char *name, const total *s) {
 /* ---- decoding: M tokens by a prepacked weight ---- */
 static void decode(int64_t M, int64_t C, int64_t O) {
   void *packed = ml_alloc(ml_gemm_packed_bytes(ML_F32, C, O));
-  if (!packed || ml_gemm_pack(ML_F32, packed, B, 1, C, C, O) != ML_OK) exit(1);
+  if (!packed || ml_gemm_pack(ML_F32, packed, B, ML_F32, 1, C, C, O) != ML_OK) exit(1);
   ml_gemm g = {M, O, C, A, C, 1, .packed = packed, .c = C1, .ldc = O};
   double best = 1e9;
   for (int i = 0; i < 2000; i++) {

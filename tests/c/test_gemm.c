@@ -110,7 +110,7 @@ static void check_packed(problem *p) {
   void *packed = ml_alloc(ml_gemm_packed_bytes(ML_F32, p->g.k, p->g.n));
   ml_gemm g = p->g;
   assert_true(packed != NULL);
-  assert_int_equal(ml_gemm_pack(ML_F32, packed, g.b, g.brs, g.bcs, g.k, g.n), ML_OK);
+  assert_int_equal(ml_gemm_pack(ML_F32, packed, g.b, ML_F32, g.brs, g.bcs, g.k, g.n), ML_OK);
   g.packed = packed, g.b = NULL;
   again(p);
   assert_int_equal(ml_gemm_run(ML_F32, &g, 1), ML_OK);
