@@ -46,6 +46,15 @@ SIMD vf v_loadn_or(const float *p, int64_t n, float fill) {
 }
 SIMD void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 SIMD void v_storen(float *p, vf a, int64_t n) { _mm512_mask_storeu_ps(p, v_lanes(n), a); }
+/* bits of bf16 in the low halves of 32 bits: see v_loadh below */
+SIMD vi v_halves(const uint16_t *p, int64_t n) {
+  return _mm512_cvtepu16_epi32(n >= 16 ? _mm256_loadu_si256((const __m256i *)p)
+                                       : _mm256_maskz_loadu_epi16(v_lanes(n), p));
+}
+SIMD void v_puthalves(uint16_t *p, vi a, int64_t n) {
+  if (n >= 16) _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(a));
+  else _mm256_mask_storeu_epi16(p, v_lanes(n), _mm512_cvtepi32_epi16(a));
+}
 SIMD vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 SIMD vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 SIMD vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
@@ -119,6 +128,23 @@ SIMD void v_store(float *p, vf a) { _mm256_storeu_ps(p, a.l), _mm256_storeu_ps(p
 SIMD void v_storen(float *p, vf a, int64_t n) {
   if (n >= 16) { v_store(p, a); return; }
   _mm256_maskstore_ps(p, v_lanes8(n), a.l), _mm256_maskstore_ps(p + 8, v_lanes8(n - 8), a.h);
+}
+SIMD vi v_halves(const uint16_t *p, int64_t n) {
+  uint16_t t[16] = {0};
+  if (n < 16) {
+    if (n > 0) memcpy(t, p, (size_t)n * 2);
+    p = t;
+  }
+  return (vi){_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)),
+              _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)))};
+}
+SIMD void v_puthalves(uint16_t *p, vi a, int64_t n) {
+  __m256i low = _mm256_set1_epi32(0xffff); /* packing works in lanes of 128 bits */
+  __m256i h = _mm256_packus_epi32(_mm256_and_si256(a.l, low), _mm256_and_si256(a.h, low));
+  uint16_t t[16];
+  h = _mm256_permute4x64_epi64(h, 0xd8);
+  _mm256_storeu_si256((__m256i *)(n >= 16 ? p : t), h);
+  if (n > 0 && n < 16) memcpy(p, t, (size_t)n * 2);
 }
 SIMD vf v_add(vf a, vf b) { return V2(_mm256_add_ps, a, b); }
 SIMD vf v_sub(vf a, vf b) { return V2(_mm256_sub_ps, a, b); }
@@ -203,6 +229,19 @@ SIMD void v_storen(float *p, vf a, int64_t n) {
   v_store(t, a);
   if (n > 0) memcpy(p, t, (size_t)n * 4);
 }
+SIMD vi v_halves(const uint16_t *p, int64_t n) {
+  uint16_t t[16] = {0};
+  if (n < 16) {
+    if (n > 0) memcpy(t, p, (size_t)n * 2);
+    p = t;
+  }
+  return V4(vi, vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p + 4 * i))));
+}
+SIMD void v_puthalves(uint16_t *p, vi a, int64_t n) {
+  uint16_t t[16], *q = n >= 16 ? p : t;
+  for (int i = 0; i < 4; i++) vst1_u16(q + 4 * i, vmovn_u32(vreinterpretq_u32_s32(a.v[i])));
+  if (n > 0 && n < 16) memcpy(p, t, (size_t)n * 2);
+}
 SIMD vf v_add(vf a, vf b) { return V4(vf, vaddq_f32(a.v[i], b.v[i])); }
 SIMD vf v_sub(vf a, vf b) { return V4(vf, vsubq_f32(a.v[i], b.v[i])); }
 SIMD vf v_mul(vf a, vf b) { return V4(vf, vmulq_f32(a.v[i], b.v[i])); }
@@ -275,6 +314,12 @@ SIMD void v_storen(real *p, vf a, int64_t n) {
   if (n >= 16) { v_store(p, a); return; }
   for (int i = 0; i < 16 && i < n; i++) p[i] = a.v[i];
 }
+#if !defined(ML_USE_F64)
+SIMD vi v_halves(const uint16_t *p, int64_t n) { return V16(vi, i < n ? p[i] : 0); }
+SIMD void v_puthalves(uint16_t *p, vi a, int64_t n) {
+  for (int i = 0; i < 16 && i < n; i++) p[i] = (uint16_t)a.v[i];
+}
+#endif
 SIMD vf v_add(vf a, vf b) { return V16(vf, a.v[i] + b.v[i]); }
 SIMD vf v_sub(vf a, vf b) { return V16(vf, a.v[i] - b.v[i]); }
 SIMD vf v_mul(vf a, vf b) { return V16(vf, a.v[i] * b.v[i]); }
@@ -341,6 +386,38 @@ SIMD vf v_loadn_or(const real *p, int64_t n, real fill) {
   return v_load(t);
 }
 #endif
+/* bf16 storage: loads are exact, stores round to nearest even and keep a NaN one, as ml_cast */
+#if defined(ML_USE_F64) /* outside the bit promise: to float first, so rounded twice */
+SIMD vf v_loadhn(const uint16_t *p, int64_t n) {
+  vf r = v_zero();
+  for (int i = 0; i < 16 && i < n; i++) {
+    uint32_t u = (uint32_t)p[i] << 16;
+    float f;
+    memcpy(&f, &u, 4);
+    r.v[i] = (real)f;
+  }
+  return r;
+}
+SIMD void v_storehn(uint16_t *p, vf a, int64_t n) {
+  for (int i = 0; i < 16 && i < n; i++) {
+    float f = (float)a.v[i];
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    p[i] = (uint16_t)(f != f ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16);
+  }
+}
+#else
+SIMD vf v_loadhn(const uint16_t *p, int64_t n) { return v_frombits(vi_shl(v_halves(p, n), 16)); }
+/* the bits of bf16 in the low halves; the high ones are not cleared */
+SIMD vi v_tohalf(vf a) {
+  vi u = v_bits(a), odd = vi_and(vi_shr(u, 16), vi_set(1));
+  vi near = vi_add(vi_add(u, vi_set(0x7fff)), odd), quiet = vi_or(u, vi_set(0x400000));
+  return vi_shr(v_bits(v_select(v_eq(a, a), v_frombits(near), v_frombits(quiet))), 16);
+}
+SIMD void v_storehn(uint16_t *p, vf a, int64_t n) { v_puthalves(p, v_tohalf(a), n); }
+#endif
+SIMD vf v_loadh(const uint16_t *p) { return v_loadhn(p, 16); }
+SIMD void v_storeh(uint16_t *p, vf a) { v_storehn(p, a, 16); }
 /* 16 elements at stride s (in elements): 1 loads, 0 broadcasts, others gather */
 SIMD vf v_loads(const real *p, int64_t s, int64_t n) {
   if (s == 1) return v_loadn(p, n);

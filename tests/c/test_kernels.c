@@ -100,6 +100,8 @@ CASE(axpy, Y + t->lo, A1, LEN, t->q)
 CASE(scale, Y + t->lo, A1, LEN, t->q)
 CASE(fill, Y + t->lo, LEN, t->q)
 CASE(copy, Y + t->lo * t->R, t->R, A1, LEN)
+CASE(widen, Y + t->lo, (const uint16_t *)t->a + t->lo, LEN)
+CASE(narrow, (uint16_t *)Y + t->lo, t->a + t->lo, LEN)
 CASE(swiglu, Y + t->lo, t->a + t->lo, t->b + t->lo, LEN)
 CASE(swiglu_grad, Y + t->lo, Y2 + t->lo, t->a + t->lo, t->b + t->lo, t->c + t->lo, LEN)
 CASE(softcap, Y + t->lo, t->a + t->lo, LEN, 15)
@@ -164,7 +166,7 @@ static const struct {
 #define W(name) {#name, 0, run_##name},
 #define N(name) {#name, SPLITS | NOT_EMPTY, run_##name},
   MAPS(E) MAPS2(E) COMPARES(E) E(isnan) E(where) E(clamp) E(axpy) E(scale) E(fill) E(copy)
-  E(swiglu) E(swiglu_grad) E(softcap) E(softcap_grad)
+  E(widen) E(narrow) E(swiglu) E(swiglu_grad) E(softcap) E(softcap_grad)
   R(row_sum) R(row_sumsq) R(row_dot) N(row_max) N(row_min) N(row_argmax) N(row_argmin)
   R(row_cumsum) W(row_sort) W(col_sum) W(col_dot) W(col_finish) W(flat_sumsq) W(flat_sum)
   R(softmax) R(softmax_grad) R(log_softmax) R(log_softmax_grad) R(row_lse) N(ce_grad)
@@ -782,6 +784,30 @@ static void half_casts_are_exact_and_round_to_even(void **s) {
     }
 }
 
+/* every high half with the low halves that decide: midpoints and around them; NaNs' payloads too */
+static void rows_of_halves_are_casts(void **s) {
+  static uint32_t u[65536];
+  static uint16_t h[65536], want_h[65536];
+  static float wide[65536], want_wide[65536];
+  int was = ml_isa();
+  (void)s;
+  for (int isa = 0; isa < ML_ISA_COUNT; isa++) {
+    if (!ml_cpu_has(isa) || ml_isa_set(isa) != ML_OK) continue;
+    for (int l = 0; l < 9; l++) {
+      static const uint32_t low[] = {0, 1, 0x40, 0x3fff, 0x7fff, 0x8000, 0x8001, 0xc000, 0xffff};
+      for (uint32_t i = 0; i < 65536; i++) u[i] = i << 16 | low[l];
+      ml_cast(want_h, ML_BF16, 1, u, ML_F32, 1, 65536);
+      ml_k(ML_F32)->narrow(h, (const float *)u, 65536);
+      assert_memory_equal(h, want_h, 65536 * 2);
+    }
+    for (uint32_t i = 0; i < 65536; i++) h[i] = (uint16_t)i;
+    ml_k(ML_F32)->widen(wide, h, 65536);
+    ml_cast(want_wide, ML_F32, 1, h, ML_BF16, 1, 65536);
+    assert_memory_equal(wide, want_wide, sizeof wide);
+  }
+  ml_isa_set(was);
+}
+
 static void integer_casts_saturate(void **s) {
   const double x[] = {NAN, 1e30, -1e30, 2.9, -2.9, 255.5, 2147483648.0, INFINITY, -0.5};
   int64_t i64[9];
@@ -847,7 +873,7 @@ int main(int argc, char **argv) {
     cmocka_unit_test(updates_are_the_formulas), cmocka_unit_test(moments_never_stay_subnormal),
     cmocka_unit_test(uniforms_are_philoxs_words), cmocka_unit_test(random_statistics),
     cmocka_unit_test(half_casts_are_exact_and_round_to_even),
-    cmocka_unit_test(integer_casts_saturate),
+    cmocka_unit_test(rows_of_halves_are_casts), cmocka_unit_test(integer_casts_saturate),
     cmocka_unit_test(every_cast_pair_keeps_small_numbers), cmocka_unit_test(choosing_an_isa),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
