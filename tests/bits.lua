@@ -85,14 +85,14 @@ local function functions()
   hash("functions", out)
 end
 
-local function training(preset)
+local function training(preset, dtype)
   ml.seed(1)
   local text = ml.data.prose { bytes = 20000, seed = 1 }
   local tok = ml.text.chars { text = text }
   local ids = ml.tensor(tok:encode(text), { dtype = "i64" })
   local data = ml.data.windows(ids, { batch = 6, length = 64, seed = 1 })
   local model = ml.model { preset = preset, layers = 2, heads = 4, dim = 64, vocab = tok:size(),
-                           context = 64, seed = 1 }
+                           context = 64, seed = 1, dtype = dtype }
   local params = model:parameters()
   local opt
   if preset == "speedrun" then
@@ -112,7 +112,7 @@ local function training(preset)
   end
   local weights = {}
   for i, p in ipairs(params) do weights[i] = p.tensor end
-  hash(preset, weights)
+  hash(dtype == "f32" and preset or dtype, weights)
 end
 
 ml.seed(42)
@@ -121,5 +121,7 @@ reductions()
 rows()
 attention()
 functions()
-training "gpt2"
-training "speedrun"
+training("gpt2", "f32")
+training("speedrun", "f32")
+training("speedrun", "bf16")
+training("speedrun", "bf16-amx")

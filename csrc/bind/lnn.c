@@ -67,7 +67,8 @@ static void read_sizes(lua_State *L, int t, ml_config *c) {
 }
 
 static void read_config(lua_State *L, int t, ml_config *c) {
-  static const char *const dtypes[] = {"f32", "f64", NULL};
+  static const char *const dtypes[] = {"f32", "f64", "bf16", "bf16-amx", NULL};
+  static const int kinds[] = {ML_F32, ML_F64, ML_GEMM_PAIRS, ML_GEMM_TILES};
   static const char *const names[] = {"llama", "gpt2", NULL};
   static const char *const norms[] = {"rms", "layer", NULL};
   static const char *const positions[] = {"rope", "learned", "none", NULL};
@@ -77,7 +78,8 @@ static void read_config(lua_State *L, int t, ml_config *c) {
   lml_checktype(L, t, LUA_TTABLE);
   memset(c, 0, sizeof *c);
   read_sizes(L, t, c);
-  c->dtype = choice(L, t, "dtype", dtypes);
+  int dtype = choice(L, t, "dtype", dtypes);
+  c->kind = kinds[dtype], c->dtype = dtype == 1 ? ML_F64 : ML_F32;
   c->names = choice(L, t, "names", names);
   c->norm = choice(L, t, "norm", norms);
   c->norm_gain = lml_optfield_boolean(L, t, "norm_gain", true);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bind/laux.h"
+#include "kernels/gemm.h"
 
 /* ---- machine ---- */
 static int sys_threads(lua_State *L) {
@@ -19,6 +20,15 @@ static int sys_isa(lua_State *L) {
   static const char *const names[] = {"scalar", "avx2", "avx512", "neon", NULL};
   if (!lua_isnoneornil(L, 1)) lml_check(L, ml_isa_set(lml_checkoption(L, 1, names)), 0);
   lua_pushstring(L, ml_isa_name(ml_isa()));
+  return 1;
+}
+
+/* native(dtype): has this machine (with the ISA in use) an instruction for its products? */
+static int sys_native(lua_State *L) {
+  static const char *const names[] = {"f32", "f64", "bf16", "bf16-amx", NULL};
+  static const int kinds[] = {ML_F32, ML_F64, ML_GEMM_PAIRS, ML_GEMM_TILES};
+  int kind = kinds[lml_checkoption(L, 1, names)];
+  lua_pushboolean(L, !ml_gemm_is_bf16(kind) || ml_gemm_native(kind));
   return 1;
 }
 
@@ -238,7 +248,8 @@ static int sys_random(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"threads", sys_threads}, {"isa", sys_isa}, {"cpu", sys_cpu}, {"clock", sys_clock},
+  {"threads", sys_threads}, {"isa", sys_isa}, {"native", sys_native}, {"cpu", sys_cpu},
+  {"clock", sys_clock},
   {"rss", sys_rss}, {"rest", sys_rest}, {"signals", sys_signals}, {"signal", sys_signal},
   {"signal_clear", sys_signal_clear}, {"mkdir", sys_mkdir}, {"write", sys_write},
   {"sha256", sys_sha256}, {"memory", sys_memory}, {"stats", sys_stats},

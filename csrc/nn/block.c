@@ -24,28 +24,29 @@ static int64_t grain(int64_t width) { return width > 4096 ? 4 : 16384 / width; }
 
 /* ---- q and k: norm of each head, then rotation ---- */
 
+static const void *gain_of(const ml_tensor *w) { return w ? ml_data(w) : NULL; }
+
 static int64_t qk_width(const ml_model *m) {
   return m->c.qk_norm == ML_QK_NONE ? m->w.W : m->w.A + m->w.KA;
 }
 
-/* rows of ld: q heads, then k heads */
-static void qk_rows(void *ctx, int64_t r0, int64_t r1) {
+/* q heads, then k heads */
+static void qk_row(void *ctx, int64_t n, char *tmp) {
   const run *r = ctx;
   const ml_model *m = r->m;
   const ml_config *c = &m->c;
-  int64_t D = c->head_dim, ld = qk_width(m);
-  const void *wq = r->l->q_norm ? ml_data(r->l->q_norm) : NULL;
-  const void *wk = r->l->k_norm ? ml_data(r->l->k_norm) : NULL;
-  for (int64_t n = r0; n < r1 && c->qk_norm != ML_QK_NONE; n++) {
-    char *y = r->s.qk + n * ld * m->es;
-    const char *x = r->s.qkv + n * m->w.W * m->es;
-    int64_t k = m->w.A * m->es;
-    m->k->rms_norm(y, x, D, wq, 0, c->heads, D, c->eps);
-    m->k->rms_norm(y + k, x + k, D, wk, 0, c->kv_heads, D, c->eps);
+  int64_t D = c->head_dim, width = m->w.A + m->w.KA, k = m->w.A * m->es;
+  char *x = ml_row_in(m, tmp, r->s.qkv + n * m->w.W * m->as, width);
+  char *row = r->s.qk + n * qk_width(m) * m->as, *y = x;
+  if (c->qk_norm != ML_QK_NONE) {
+    y = ml_row_out(m, tmp + width * m->es, row);
+    m->k->rms_norm(y, x, D, gain_of(r->l->q_norm), 0, c->heads, D, c->eps);
+    m->k->rms_norm(y + k, x + k, D, gain_of(r->l->k_norm), 0, c->kv_heads, D, c->eps);
   }
   if (c->positions == ML_POS_ROPE)
-    m->k->rope(r->s.qk, ld, r->s.qk, ld, m->cos, m->sin, r->p->pos, r0, r1,
-               c->heads + c->kv_heads, D, false);
+    m->k->rope(y, width, y, width, m->cos, m->sin, r->p->pos + n, 0, 1, c->heads + c->kv_heads, D,
+               false);
+  ml_row_done(m, row, y, width);
 }
 
 /* ---- attention ---- */
@@ -53,14 +54,14 @@ static void qk_rows(void *ctx, int64_t r0, int64_t r1) {
 static ml_attention attention_of(const run *r) {
   const ml_model *m = r->m;
   const ml_config *c = &m->c;
-  int64_t D = c->head_dim, ld = qk_width(m), es = m->es;
+  int64_t D = c->head_dim, ld = qk_width(m), as = m->as;
   return (ml_attention){
     .heads = c->heads, .kv_heads = c->kv_heads, .dim = D,
     .window = c->npattern ? c->window[r->layer % c->npattern] : 0,
     .scale = c->qk_scale * c->qk_scale / sqrt((double)D),
     .q = r->s.qk, .ldq = ld, .hsq = D,
-    .k = r->s.qk + m->w.A * es, .ldk = ld, .hsk = D,
-    .v = r->s.qkv + (m->w.A + m->w.KA) * es, .ldv = m->w.W, .hsv = D,
+    .k = r->s.qk + m->w.A * as, .ldk = ld, .hsk = D,
+    .v = r->s.qkv + (m->w.A + m->w.KA) * as, .ldv = m->w.W, .hsv = D,
     .o = r->s.o, .ldo = m->w.A, .hso = D, .lse = r->s.lse};
 }
 
@@ -72,11 +73,11 @@ static void store_task(void *ctx, int64_t task, int worker) {
   (void)worker;
   const ml_model *m = j->r->m;
   const ml_segment *s = &j->r->p->seg[task];
-  int64_t row = m->w.KA * m->es;
+  int64_t row = m->w.KA * m->as;
   for (int64_t t = 0; t < s->len; t++) {
     int64_t to = (s->k_row + s->past + t) * row, from = s->q_row + t;
-    memcpy(j->k + to, (const char *)j->a->k + from * j->a->ldk * m->es, (size_t)row);
-    memcpy(j->v + to, (const char *)j->a->v + from * j->a->ldv * m->es, (size_t)row);
+    memcpy(j->k + to, (const char *)j->a->k + from * j->a->ldk * m->as, (size_t)row);
+    memcpy(j->v + to, (const char *)j->a->v + from * j->a->ldv * m->as, (size_t)row);
   }
 }
 
@@ -90,42 +91,42 @@ static int attend(const run *r) {
     a.k = j.k, a.v = j.v, a.ldk = a.ldv = r->m->w.KA;
     a.lse = NULL;
   }
-  return ml_attention_forward(r->m->c.dtype, &a, p->seg, p->nseg);
+  return ml_attention_forward(r->m->c.kind, &a, p->seg, p->nseg);
 }
 
 /* ---- MLP activation ---- */
 
-static void act_rows(void *ctx, int64_t r0, int64_t r1) {
+static void act_row(void *ctx, int64_t n, char *tmp) {
   const run *r = ctx;
-  const ml_kernels *k = r->m->k;
-  int64_t F = r->m->w.F, es = r->m->es, n = (r1 - r0) * F;
-  char *y = r->s.act + r0 * F * es, *u = r->s.u + r0 * r->m->w.U * es;
-  switch (r->m->c.activation) {
-    case ML_ACT_SWIGLU:
-      for (int64_t i = 0; i < r1 - r0; i++)
-        k->swiglu(y + i * F * es, u + 2 * i * F * es, u + (2 * i + 1) * F * es, F);
-      break;
-    case ML_ACT_GELU: k->gelu(y, u, 1, n); break;
-    case ML_ACT_GELU_TANH: k->gelu_tanh(y, u, 1, n); break;
-    default: k->relu2(y, u, 1, n); break;
+  const ml_model *m = r->m;
+  const ml_kernels *k = m->k;
+  int64_t F = m->w.F, U = m->w.U;
+  char *u = ml_row_in(m, tmp, r->s.u + n * U * m->as, U), *row = r->s.act + n * F * m->as;
+  char *y = ml_row_out(m, tmp + U * m->es, row);
+  switch (m->c.activation) {
+    case ML_ACT_SWIGLU: k->swiglu(y, u, u + F * m->es, F); break;
+    case ML_ACT_GELU: k->gelu(y, u, 1, F); break;
+    case ML_ACT_GELU_TANH: k->gelu_tanh(y, u, 1, F); break;
+    default: k->relu2(y, u, 1, F); break;
   }
+  ml_row_done(m, row, y, F);
 }
 
-static void act_grad_rows(void *ctx, int64_t r0, int64_t r1) {
+static void act_grad_row(void *ctx, int64_t n, char *tmp) {
   const run *r = ctx;
-  const ml_kernels *k = r->m->k;
-  int64_t F = r->m->w.F, U = r->m->w.U, es = r->m->es, n = (r1 - r0) * F;
-  char *dy = r->p->dact + r0 * F * es, *u = r->s.u + r0 * U * es, *du = r->p->du + r0 * U * es;
-  switch (r->m->c.activation) {
-    case ML_ACT_SWIGLU:
-      for (int64_t i = 0; i < r1 - r0; i++)
-        k->swiglu_grad(du + 2 * i * F * es, du + (2 * i + 1) * F * es, dy + i * F * es,
-                       u + 2 * i * F * es, u + (2 * i + 1) * F * es, F);
-      break;
-    case ML_ACT_GELU: k->gelu_grad(du, dy, 1, u, 1, n); break;
-    case ML_ACT_GELU_TANH: k->gelu_tanh_grad(du, dy, 1, u, 1, n); break;
-    default: k->relu2_grad(du, dy, 1, u, 1, n); break;
+  const ml_model *m = r->m;
+  const ml_kernels *k = m->k;
+  int64_t F = m->w.F, U = m->w.U, es = m->es;
+  char *u = ml_row_in(m, tmp, r->s.u + n * U * m->as, U);
+  char *dy = ml_row_in(m, tmp + U * es, r->p->dact + n * F * m->as, F);
+  char *row = r->p->du + n * U * m->as, *du = ml_row_out(m, tmp + 2 * U * es, row);
+  switch (m->c.activation) {
+    case ML_ACT_SWIGLU: k->swiglu_grad(du, du + F * es, dy, u, u + F * es, F); break;
+    case ML_ACT_GELU: k->gelu_grad(du, dy, 1, u, 1, F); break;
+    case ML_ACT_GELU_TANH: k->gelu_tanh_grad(du, dy, 1, u, 1, F); break;
+    default: k->relu2_grad(du, dy, 1, u, 1, F); break;
   }
+  ml_row_done(m, row, du, U);
 }
 
 /* ---- forward ---- */
@@ -148,8 +149,9 @@ static void copy_rows(void *ctx, int64_t r0, int64_t r1) {
 static int project(const run *r, const ml_linear *l, void *y, const void *h, const void *x,
                    uint32_t site) {
   ml_plan *p = r->p;
-  if (!ml_plan_drops(p)) return ml_linear_forward(r->m, l, y, h, p->N, x, p->cache != NULL);
-  int st = ml_linear_forward(r->m, l, p->tmp, h, p->N, NULL, false);
+  if (!ml_plan_drops(p))
+    return ml_linear_forward(r->m, l, y, ML_REAL, h, p->N, x, p->cache != NULL);
+  int st = ml_linear_forward(r->m, l, p->tmp, ML_REAL, h, p->N, NULL, false);
   if (st != ML_OK) return st;
   ml_plan_dropout(p, p->tmp, p->tmp, site);
   rows_job j = {r->m, y, p->tmp, x};
@@ -164,17 +166,17 @@ static int forward_to_act(run *r, const void *x) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
   bool packed = p->cache != NULL;
-  ml_norm_forward(m, &r->l->norm1, r->s.h1, x, p->N);
-  int st = ml_linear_forward(m, &r->l->qkv, r->s.qkv, r->s.h1, p->N, NULL, packed);
+  ml_norm_forward(m, &r->l->norm1, r->s.h1, ML_ACTIVATION, x, p->N);
+  int st = ml_linear_forward(m, &r->l->qkv, r->s.qkv, ML_ACTIVATION, r->s.h1, p->N, NULL, packed);
   if (st != ML_OK) return st;
   if (m->c.qk_norm != ML_QK_NONE || m->c.positions == ML_POS_ROPE)
-    ml_rows_parallel(p->N, grain(m->w.A), qk_rows, r);
+    ml_each_row(p->N, m->w.A, qk_row, r);
   st = attend(r);
   if (st == ML_OK) st = project(r, &r->l->o, r->s.x2, r->s.o, x, site_of(r, 1));
   if (st != ML_OK) return st;
-  ml_norm_forward(m, &r->l->norm2, r->s.h2, r->s.x2, p->N);
-  st = ml_linear_forward(m, &r->l->up, r->s.u, r->s.h2, p->N, NULL, packed);
-  if (st == ML_OK) ml_rows_parallel(p->N, grain(m->w.F), act_rows, r);
+  ml_norm_forward(m, &r->l->norm2, r->s.h2, ML_ACTIVATION, r->s.x2, p->N);
+  st = ml_linear_forward(m, &r->l->up, r->s.u, ML_ACTIVATION, r->s.h2, p->N, NULL, packed);
+  if (st == ML_OK) ml_each_row(p->N, m->w.F, act_row, r);
   return st;
 }
 
@@ -185,93 +187,96 @@ static int forward(run *r, void *y, const void *x) {
 
 /* ---- backward ---- */
 
-/* the gradient that enters a projection: dy itself, or dy through the dropout mask */
-static const void *through_dropout(const run *r, const void *dy, uint32_t site) {
-  if (!ml_plan_drops(r->p)) return dy;
-  ml_plan_dropout(r->p, r->p->dm, dy, site);
-  return r->p->dm;
+/* the gradient that enters a projection: dy, or dy through the dropout mask */
+static const void *entering(const run *r, const void *dy, uint32_t site) {
+  if (ml_plan_drops(r->p)) ml_plan_dropout(r->p, r->p->dm, dy, site), dy = r->p->dm;
+  return ml_as_operand(r->m, r->p->dy, dy, r->p->N, r->m->c.dim);
 }
 
 static int mlp_backward(run *r, void *dx, const void *dy) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
-  const void *g = through_dropout(r, dy, site_of(r, 2));
-  int st = ml_linear_backward(m, &r->l->down, p->dact, g, r->s.act, p->N, p->partial);
+  const void *g = entering(r, dy, site_of(r, 2));
+  int st = ml_linear_backward(m, &r->l->down, p->dact, ML_ACTIVATION, g, r->s.act, p->N,
+                              p->partial);
   if (st != ML_OK) return st;
-  ml_rows_parallel(p->N, grain(m->w.F), act_grad_rows, r);
-  st = ml_linear_backward(m, &r->l->up, p->dh, p->du, r->s.h2, p->N, p->partial);
+  ml_each_row(p->N, m->w.F, act_grad_row, r);
+  st = ml_linear_backward(m, &r->l->up, p->dh, ML_REAL, p->du, r->s.h2, p->N, p->partial);
   if (st != ML_OK) return st;
   return ml_norm_backward(m, &r->l->norm2, dx, p->dh, r->s.x2, p->N, true, p->partial);
 }
 
-/* back through the rotation (in place), then through the norm of each head into dqkv */
-static void qk_grad_rows(void *ctx, int64_t r0, int64_t r1) {
+/* partial gain gradients of one token: one for each ML_DET_ROWS of its heads */
+static void gain_partials(const ml_model *m, char *partial, const char *dy, const char *x,
+                          int64_t heads) {
+  int64_t D = m->c.head_dim;
+  for (int64_t h = 0; h < heads; h += ML_DET_ROWS, partial += D * m->es)
+    m->k->rms_norm_dw(partial, dy, x, D, h, h + ML_DET_ROWS < heads ? h + ML_DET_ROWS : heads, D,
+                      m->c.eps);
+}
+
+/* back through the norm of each head; dy is the gradient of its output */
+static void qk_norm_grad(const run *r, int64_t n, char *dx, const char *dy, const char *x) {
+  const ml_model *m = r->m;
+  const ml_config *c = &m->c;
+  int64_t D = c->head_dim, k = m->w.A * m->es, size = D * m->es;
+  m->k->rms_norm_grad(dx, dy, x, D, gain_of(r->l->q_norm), 0, c->heads, D, c->eps, false);
+  m->k->rms_norm_grad(dx + k, dy + k, x + k, D, gain_of(r->l->k_norm), 0, c->kv_heads, D, c->eps,
+                      false);
+  if (c->qk_norm != ML_QK_GAIN) return;
+  int64_t q = ml_gain_parts(c->heads), kv = ml_gain_parts(c->kv_heads);
+  gain_partials(m, r->p->partial + n * q * size, dy, x, c->heads);
+  gain_partials(m, r->p->partial + (r->p->N * q + n * kv) * size, dy + k, x + k, c->kv_heads);
+}
+
+/* back through the rotation, then through the norm of each head into dqkv */
+static void qk_grad_row(void *ctx, int64_t n, char *tmp) {
   const run *r = ctx;
   const ml_model *m = r->m;
   const ml_config *c = &m->c;
-  char *dqk = r->p->dqk, *dqkv = r->p->dqkv;
-  int64_t D = c->head_dim, ld = qk_width(m), k = m->w.A * m->es;
+  int64_t width = m->w.A + m->w.KA, size = width * m->es;
+  char *dy = ml_row_in(m, tmp, r->p->dqk + n * qk_width(m) * m->as, width), *dx = dy;
+  char *row = r->p->dqkv + n * m->w.W * m->as;
   if (c->positions == ML_POS_ROPE)
-    m->k->rope(dqk, ld, dqk, ld, m->cos, m->sin, r->p->pos, r0, r1, c->heads + c->kv_heads, D,
-               true);
-  const void *wq = r->l->q_norm ? ml_data(r->l->q_norm) : NULL;
-  const void *wk = r->l->k_norm ? ml_data(r->l->k_norm) : NULL;
-  for (int64_t n = r0; n < r1 && c->qk_norm != ML_QK_NONE; n++) {
-    char *dx = dqkv + n * m->w.W * m->es, *dy = dqk + n * ld * m->es;
-    const char *x = r->s.qkv + n * m->w.W * m->es;
-    m->k->rms_norm_grad(dx, dy, x, D, wq, 0, c->heads, D, c->eps, false);
-    m->k->rms_norm_grad(dx + k, dy + k, x + k, D, wk, 0, c->kv_heads, D, c->eps, false);
+    m->k->rope(dy, width, dy, width, m->cos, m->sin, r->p->pos + n, 0, 1, c->heads + c->kv_heads,
+               c->head_dim, true);
+  if (c->qk_norm != ML_QK_NONE) {
+    const char *x = ml_row_in(m, tmp + size, r->s.qkv + n * m->w.W * m->as, width);
+    dx = ml_row_out(m, tmp + 2 * size, row);
+    qk_norm_grad(r, n, dx, dy, x);
   }
-}
-
-/* partial gain gradients: one a token (and 64 of its heads) */
-typedef struct { const run *r; int64_t column, heads, parts; } gain_job;
-
-static void gain_rows(void *ctx, int64_t r0, int64_t r1) {
-  const gain_job *j = ctx;
-  const ml_model *m = j->r->m;
-  int64_t D = m->c.head_dim;
-  for (int64_t n = r0; n < r1; n++) {
-    const char *x = j->r->s.qkv + (n * m->w.W + j->column) * m->es;
-    const char *dy = j->r->p->dqk + (n * qk_width(m) + j->column) * m->es;
-    for (int64_t i = 0; i < j->parts; i++) {
-      int64_t h0 = i * ML_DET_ROWS, h1 = h0 + ML_DET_ROWS < j->heads ? h0 + ML_DET_ROWS : j->heads;
-      m->k->rms_norm_dw(j->r->p->partial + (n * j->parts + i) * D * m->es, dy, x, D, h0, h1, D,
-                        m->c.eps);
-    }
-  }
-}
-
-static int gain_grad(const run *r, ml_tensor *gain, int64_t column, int64_t heads) {
-  if (!ml_wants_grad(gain)) return ML_OK;
-  gain_job j = {r, column, heads, (heads + ML_DET_ROWS - 1) / ML_DET_ROWS};
-  ml_rows_parallel(r->p->N, grain(r->m->w.A), gain_rows, &j);
-  return ml_finish_grad(r->m, gain, r->p->partial, r->p->N * j.parts);
+  ml_row_done(m, row, dx, width);
 }
 
 static int qk_backward(const run *r) {
   const ml_config *c = &r->m->c;
-  if (c->qk_norm != ML_QK_NONE || c->positions == ML_POS_ROPE)
-    ml_rows_parallel(r->p->N, grain(r->m->w.A), qk_grad_rows, (void *)r);
-  /* dqk is by now the gradient of the norm's output */
-  int st = gain_grad(r, r->l->q_norm, 0, c->heads);
-  return st == ML_OK ? gain_grad(r, r->l->k_norm, r->m->w.A, c->kv_heads) : st;
+  if (c->qk_norm == ML_QK_NONE && c->positions != ML_POS_ROPE) return ML_OK;
+  ml_each_row(r->p->N, r->m->w.A, qk_grad_row, (void *)r);
+  if (c->qk_norm != ML_QK_GAIN) return ML_OK;
+  int64_t q = r->p->N * ml_gain_parts(c->heads), kv = r->p->N * ml_gain_parts(c->kv_heads);
+  const char *partial = r->p->partial;
+  int st = ML_OK;
+  if (ml_wants_grad(r->l->q_norm)) st = ml_finish_grad(r->m, r->l->q_norm, partial, q);
+  partial += q * c->head_dim * r->m->es;
+  if (st == ML_OK && ml_wants_grad(r->l->k_norm))
+    st = ml_finish_grad(r->m, r->l->k_norm, partial, kv);
+  return st;
 }
 
 static int attention_backward(run *r, void *dx, const void *x) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
-  const void *g = through_dropout(r, dx, site_of(r, 1));
-  int st = ml_linear_backward(m, &r->l->o, p->dout, g, r->s.o, p->N, p->partial);
+  const void *g = entering(r, dx, site_of(r, 1));
+  int st = ml_linear_backward(m, &r->l->o, p->dout, ML_ACTIVATION, g, r->s.o, p->N, p->partial);
   if (st != ML_OK) return st;
   ml_attention a = attention_of(r);
   a.dout = p->dout;
-  a.dq = p->dqk, a.dk = p->dqk + m->w.A * m->es;
-  a.dv = p->dqkv + (m->w.A + m->w.KA) * m->es;
-  st = ml_attention_backward(m->c.dtype, &a, p->seg, p->nseg);
+  a.dq = p->dqk, a.dk = p->dqk + m->w.A * m->as;
+  a.dv = p->dqkv + (m->w.A + m->w.KA) * m->as;
+  st = ml_attention_backward(m->c.kind, &a, p->seg, p->nseg);
   if (st == ML_OK) st = qk_backward(r);
   if (st == ML_OK)
-    st = ml_linear_backward(m, &r->l->qkv, p->dh, p->dqkv, r->s.h1, p->N, p->partial);
+    st = ml_linear_backward(m, &r->l->qkv, p->dh, ML_REAL, p->dqkv, r->s.h1, p->N, p->partial);
   if (st != ML_OK) return st;
   return ml_norm_backward(m, &r->l->norm1, dx, p->dh, x, p->N, true, p->partial);
 }

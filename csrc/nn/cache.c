@@ -5,7 +5,7 @@
 #include <string.h>
 
 static int64_t layer_bytes(const ml_cache *c) {
-  return c->slots * c->capacity * c->m->w.KA * c->m->es;
+  return c->slots * c->capacity * c->m->w.KA * c->m->as;
 }
 
 char *ml_cache_rows(const ml_cache *c, int64_t layer, int v) {
@@ -21,7 +21,7 @@ int ml_cache_new(ml_cache **out, ml_model *m, int64_t slots, int64_t capacity) {
                    (long long)capacity, (long long)m->c.context);
   int64_t bytes = 2 * m->c.layers;
   if (!ml_mul_ok(bytes, slots, &bytes) || !ml_mul_ok(bytes, capacity, &bytes) ||
-      !ml_mul_ok(bytes, m->w.KA * m->es, &bytes))
+      !ml_mul_ok(bytes, m->w.KA * m->as, &bytes))
     return ml_fail(ML_ERANGE, "cache: %lld slots of %lld are too large", (long long)slots,
                    (long long)capacity);
   ml_cache *c = ml_alloc0(sizeof *c);
@@ -72,7 +72,7 @@ int ml_cache_copy(ml_cache *c, int64_t from, int64_t to) {
   int st = check_slot(c, from);
   if (st == ML_OK) st = check_slot(c, to);
   if (st != ML_OK || from == to) return st;
-  int64_t row = c->m->w.KA * c->m->es;
+  int64_t row = c->m->w.KA * c->m->as;
   for (int64_t i = 0; i < 2 * c->m->c.layers; i++) {
     char *rows = c->data + i * layer_bytes(c);
     memcpy(rows + to * c->capacity * row, rows + from * c->capacity * row,

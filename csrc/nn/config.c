@@ -12,6 +12,10 @@ ml_widths ml_config_widths(const ml_config *c) {
   return (ml_widths){c->dim, A, KA, A + 2 * KA, gates * c->hidden, c->hidden};
 }
 
+int64_t ml_config_activation_size(const ml_config *c) {
+  return ml_dtype_size(ml_gemm_is_bf16(c->kind) ? ML_BF16 : c->dtype);
+}
+
 /* ---- checks ---- */
 
 static int check_sizes(const ml_config *c) {
@@ -62,6 +66,9 @@ static int check_numbers(const ml_config *c) {
 int ml_config_check(const ml_config *c) {
   if (!ml_is_real(c->dtype))
     return ml_fail(ML_ETYPE, "model: dtype must be f32 or f64, got %s", ml_dtype_name(c->dtype));
+  if (c->kind != c->dtype && (c->dtype != ML_F32 || !ml_gemm_is_bf16(c->kind)))
+    return ml_fail(ML_ETYPE, "model: products of bf16 go with f32 parameters, got %s",
+                   ml_dtype_name(c->dtype));
   if (c->npattern < 0 || c->npattern > ML_MAX_PATTERN)
     return ml_fail(ML_ERANGE, "model: a window pattern has at most %d entries", ML_MAX_PATTERN);
   int st = check_sizes(c);
@@ -209,10 +216,12 @@ int ml_config_estimate(const ml_config *c, int64_t rows, int64_t length, ml_esti
   e->flops_forward = 2 * (double)e->matmul_params + attention_flops(c, length);
   e->flops_train = 3 * e->flops_forward;
   e->weight_bytes = e->gradient_bytes = e->params * es;
+  if (ml_gemm_is_bf16(c->kind)) /* packed for both directions */
+    e->weight_bytes += 2 * e->matmul_params * ml_config_activation_size(c);
   e->moment_bytes = 2 * e->params * es;
   /* the plan, and the residual stream between the blocks: L + 1 outputs, two gradients */
   e->activation_bytes = (int64_t)ml_plan_bytes(c, N, rows, true);
   e->activation_bytes += (c->layers + 3) * N * c->dim * es;
-  e->cache_bytes = 2 * c->layers * c->kv_heads * c->head_dim * es;
+  e->cache_bytes = 2 * c->layers * c->kv_heads * c->head_dim * ml_config_activation_size(c);
   return ML_OK;
 }

@@ -110,7 +110,7 @@ int ml_embed(ml_tensor **out, ml_plan *p) {
   if (st != ML_OK) return st;
   char *x = m->c.embed_norm ? p->sum : ml_data(y);
   gather(p, x);
-  if (m->c.embed_norm) ml_norm_forward(m, &bare, ml_data(y), x, p->N);
+  if (m->c.embed_norm) ml_norm_forward(m, &bare, ml_data(y), ML_REAL, x, p->N);
   if (ml_plan_drops(p)) ml_plan_dropout(p, ml_data(y), ml_data(y), 0);
   ml_node *n = NULL;
   st = p->grad ? ml_record_always(&n, &embed_op, y, 0, NULL) : ML_OK;

@@ -39,7 +39,7 @@ static void cap_rows(void *ctx, int64_t r0, int64_t r1) {
 /* z (rows, V) from hn, with the cap */
 static int logits_of(const ml_plan *p, void *z, const void *hn, int64_t rows) {
   const ml_model *m = p->m;
-  int st = ml_linear_forward(m, &m->head, z, hn, rows, NULL, p->cache != NULL);
+  int st = ml_linear_forward(m, &m->head, z, ML_REAL, hn, rows, NULL, p->cache != NULL);
   if (st != ML_OK || m->c.softcap == 0) return st;
   cap_job j = {m, z};
   ml_rows_parallel(rows, GRAIN, cap_rows, &j);
@@ -47,7 +47,8 @@ static int logits_of(const ml_plan *p, void *z, const void *hn, int64_t rows) {
 }
 
 static void chunk_norm(const head *h) {
-  ml_norm_forward(h->m, &h->m->norm, h->p->hn, row_at(h, h->x, h->m->c.dim), rows_of(h));
+  ml_norm_forward(h->m, &h->m->norm, h->p->hn, ML_ACTIVATION, row_at(h, h->x, h->m->c.dim),
+                  rows_of(h));
 }
 
 static int chunk_logits(const head *h, void *z) {
@@ -273,7 +274,7 @@ int ml_head_hidden(ml_tensor **out, ml_plan *p, ml_tensor *x) {
   int st = ml_plan_check_stream(p, x, "hidden");
   if (st == ML_OK) st = ml_plan_stream(&y, p, p->m->c.dim);
   if (st != ML_OK) return st;
-  ml_norm_forward(p->m, &p->m->norm, ml_data(y), ml_data(x), p->N);
+  ml_norm_forward(p->m, &p->m->norm, ml_data(y), ML_REAL, ml_data(x), p->N);
   st = record(p, y, x, NULL, HIDDEN, 1, 1);
   if (st == ML_OK) commit(p), *out = y, y = NULL;
   ml_tensor_free(y);
@@ -307,7 +308,7 @@ int ml_head_next(ml_tensor **out, ml_plan *p, ml_tensor *x) {
     memcpy(p->tmp + i * row,
            (char *)ml_data(x) + (p->seg[i].q_row + p->seg[i].len - 1) * row, (size_t)row);
   /* the blocks are done with their slot */
-  ml_norm_forward(m, &m->norm, p->first.h1, p->tmp, p->nseg);
+  ml_norm_forward(m, &m->norm, p->first.h1, ML_ACTIVATION, p->tmp, p->nseg);
   st = logits_of(p, ml_data(y), p->first.h1, p->nseg);
   if (st == ML_OK) commit(p), *out = y, y = NULL;
   ml_tensor_free(y);

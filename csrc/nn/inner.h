@@ -2,7 +2,6 @@
 #ifndef ML_NN_INNER_H
 #define ML_NN_INNER_H
 
-#include "kernels/gemm.h"
 #include "nn/nn.h"
 
 /* Up to three weights whose rows lie one after another: one product. */
@@ -10,7 +9,8 @@ typedef struct {
   int parts;
   ml_tensor *w[3], *b[3]; /* b[i] may be NULL */
   int64_t in, out;
-  void *packed; /* for decoding; of the arena version and ISA the model remembers */
+  void *packed;    /* W^T in panels: decoding and the bf16 tiers; of the arena version and ISA */
+  void *packed_dx; /* W in panels, for dy W: bf16 tiers */
 } ml_linear;
 
 typedef struct { ml_tensor *w, *b; } ml_norm; /* either may be NULL */
@@ -25,12 +25,19 @@ typedef struct {
   int64_t d, A, KA, W, U, F; /* dim, q width, k width, qkv width, gate|up width, hidden */
 } ml_widths;
 ml_widths ml_config_widths(const ml_config *c);
+int64_t ml_config_activation_size(const ml_config *c); /* bytes of what products read */
+/* heads of one token give partial gain gradients, one for each 64 of them */
+static inline int64_t ml_gain_parts(int64_t heads) {
+  return (heads + ML_DET_ROWS - 1) / ML_DET_ROWS;
+}
 
 struct ml_model {
   int64_t refs;
   ml_config c;
   ml_widths w;
-  int64_t es; /* element size */
+  int64_t es;   /* element size of parameters and residual stream */
+  int64_t as;   /* of what products read: es, or 2 in a bf16 tier */
+  bool half;    /* a bf16 tier */
   const ml_kernels *k;
   int count;
   ml_param_spec *spec;
@@ -45,11 +52,13 @@ struct ml_model {
   int nidle;
   uint64_t packed_version;
   int packed_isa; /* -1: nothing is packed */
+  bool packed_both;
   uint64_t epoch; /* of the last forward with dropout, and rows seen since it began */
   int64_t rows_seen;
 };
 int ml_model_ready_grads(ml_model *m);
-int ml_model_pack(ml_model *m); /* weights for decoding, remade when the arena has changed */
+/* panels of all weights, remade when the arena has changed; `both`: packed_dx too */
+int ml_model_pack(ml_model *m, bool both);
 
 /* ---- plan.c ---- */
 typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u, *act; } ml_slot;
@@ -74,7 +83,7 @@ struct ml_plan {
   char *valid, *weight, *logp, *g;  /* reals, one a row */
   ml_slot first;                    /* slot 0; the others follow at slot_bytes */
   size_t slot_bytes;
-  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *partial;
+  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *dy, *partial;
   char *hn, *z, *z2;                /* head: one chunk */
 };
 void ml_plan_ref(ml_plan *p);
@@ -87,19 +96,43 @@ static inline bool ml_plan_drops(const ml_plan *p) { return p->grad && p->m->c.d
 /* y = x with elements dropped, site names the place in the model */
 void ml_plan_dropout(const ml_plan *p, void *y, const void *x, uint32_t site);
 
-/* ---- linear.c: x, y are (rows, in), (rows, out) ---- */
-int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, const void *x, int64_t rows,
-                      const void *residual, bool packed);
-/* dx = dy W, overwritten; adds into the gradients of weights and biases */
-int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+/* ---- linear.c: x, y are (rows, in), (rows, out). A result is a real, as the stream is, or an
+** activation, as products read it ---- */
+enum { ML_REAL, ML_ACTIVATION };
+/* x is an activation, residual real */
+int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, int to, const void *x,
+                      int64_t rows, const void *residual, bool packed);
+/* dx = dy W, overwritten; adds into the gradients of weights and biases. dy, x are activations */
+int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, const void *dy,
                        const void *x, int64_t rows, void *partial);
-void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, const void *x, int64_t rows);
+/* x is real; what comes back is x as products read it: x itself, or rounded into y */
+const void *ml_as_operand(const ml_model *m, void *y, const void *x, int64_t rows, int64_t width);
+void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, int to, const void *x,
+                     int64_t rows);
 /* dx (+)= ..., and the gradients of gain and bias */
 int ml_norm_backward(const ml_model *m, const ml_norm *n, void *dx, const void *dy, const void *x,
                      int64_t rows, bool accumulate, void *partial);
 /* leaf's gradient (+)= the sum over P partials of its width */
 int ml_finish_grad(const ml_model *m, ml_tensor *leaf, const void *partial, int64_t P);
 bool ml_wants_grad(const ml_tensor *leaf);
+
+/* Kernels work on rows of reals; a saved activation may be bf16. A row goes in through tmp when it
+** must be widened, comes out through it when it must be rounded, and is itself otherwise. tmp is
+** worker scratch, ml_model_stage bytes of it reserved when a plan is checked out. */
+typedef void ml_row_fn(void *ctx, int64_t row, char *tmp);
+void ml_each_row(int64_t rows, int64_t width, ml_row_fn *fn, void *ctx);
+size_t ml_model_stage(const ml_model *m);
+static inline void *ml_row_in(const ml_model *m, char *tmp, const char *row, int64_t n) {
+  if (!m->half) return (char *)(uintptr_t)row;
+  m->k->widen(tmp, (const uint16_t *)(const void *)row, n);
+  return tmp;
+}
+static inline char *ml_row_out(const ml_model *m, char *tmp, char *row) {
+  return m->half ? tmp : row;
+}
+static inline void ml_row_done(const ml_model *m, char *row, const char *tmp, int64_t n) {
+  if (m->half) m->k->narrow((uint16_t *)(void *)row, tmp, n);
+}
 
 /* ---- cache.c ---- */
 struct ml_cache {

@@ -2,15 +2,58 @@
 ** parameters' slots. Column sums go by chunks of ML_DET_ROWS rows, partials in order. */
 #include "nn/inner.h"
 
+/* ---- rows of reals and of activations ---- */
+
+enum { STAGE_COLS = 256 }; /* columns of a bf16 column sum widened at a time */
+
+size_t ml_model_stage(const ml_model *m) {
+  if (!m->half) return 0;
+  int64_t row = m->w.W > m->w.U ? m->w.W : m->w.U;
+  if (row < m->w.d) row = m->w.d;
+  int64_t rows = 4 * row, block = ML_DET_ROWS * STAGE_COLS;
+  return (size_t)((rows > block ? rows : block) * m->es);
+}
+
+typedef struct { int64_t rows, grain; ml_row_fn *fn; void *ctx; } rows_run;
+
+static void rows_task(void *ctx, int64_t task, int worker) {
+  const rows_run *w = ctx;
+  int64_t end = (task + 1) * w->grain;
+  for (int64_t r = task * w->grain; r < end && r < w->rows; r++)
+    w->fn(w->ctx, r, ml_scratch(worker));
+}
+
+void ml_each_row(int64_t rows, int64_t width, ml_row_fn *fn, void *ctx) {
+  rows_run w = {rows, width > 4096 ? 4 : 16384 / width, fn, ctx};
+  ml_parallel((rows + w.grain - 1) / w.grain, rows_task, &w);
+}
+
+typedef struct { const ml_model *m; char *y; const char *x; int64_t width; } round_job;
+
+static void round_row(void *ctx, int64_t r, char *tmp) {
+  const round_job *j = ctx;
+  (void)tmp;
+  ml_row_done(j->m, j->y + r * j->width * j->m->as, j->x + r * j->width * j->m->es, j->width);
+}
+
+const void *ml_as_operand(const ml_model *m, void *y, const void *x, int64_t rows, int64_t width) {
+  if (!m->half) return x;
+  ml_each_row(rows, width, round_row, &(round_job){m, y, x, width});
+  return y;
+}
+
+/* ---- y = x W^T + b ---- */
+
 bool ml_wants_grad(const ml_tensor *leaf) { return leaf && leaf->requires_grad; }
 
-int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, const void *x, int64_t rows,
-                      const void *residual, bool packed) {
+int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, int to, const void *x,
+                      int64_t rows, const void *residual, bool packed) {
   ml_gemm g = {.m = rows, .n = l->out, .k = l->in, .a = x, .ars = l->in, .acs = 1,
                .b = ml_data(l->w[0]), .brs = 1, .bcs = l->in, .c = y, .ldc = l->out,
+               .narrow = m->half && to == ML_ACTIVATION,
                .bias = l->b[0] ? ml_data(l->b[0]) : NULL, .residual = residual, .ldr = l->out};
-  if (packed && l->packed) g.packed = l->packed, g.b = NULL;
-  return ml_gemm_run(m->c.dtype, &g, 1);
+  if (m->half || (packed && l->packed)) g.packed = l->packed, g.b = NULL;
+  return ml_gemm_run(m->c.kind, &g, 1);
 }
 
 /* ---- column sums ---- */
@@ -22,16 +65,26 @@ typedef struct {
   const char *dy, *x; /* x: of norms */
   int64_t ld, rows, C;
 } column_job;
-enum { SUM, RMS_GAIN, LAYER_GAIN };
+enum { ROUNDED_SUM /* dy is an activation */, SUM, RMS_GAIN, LAYER_GAIN };
+
+/* sums of bf16 columns: a block of them at a time becomes reals */
+static void sum_widened(const column_job *j, char *y, int64_t r0, int64_t r1, char *tmp) {
+  for (int64_t c = 0; c < j->C; c += STAGE_COLS) {
+    int64_t n = j->C - c < STAGE_COLS ? j->C - c : STAGE_COLS;
+    for (int64_t r = r0; r < r1; r++)
+      ml_row_in(j->m, tmp + (r - r0) * n * j->m->es, j->dy + (r * j->ld + c) * j->m->as, n);
+    j->m->k->col_sum(y + c * j->m->es, tmp, n, 0, r1 - r0, n);
+  }
+}
 
 static void column_task(void *ctx, int64_t task, int worker) {
   const column_job *j = ctx;
-  (void)worker;
   const ml_kernels *k = j->m->k;
   int64_t r0 = task * ML_DET_ROWS, r1 = r0 + ML_DET_ROWS < j->rows ? r0 + ML_DET_ROWS : j->rows;
   char *y = j->partial + task * j->C * j->m->es;
   double eps = j->m->c.eps;
-  if (j->kind == SUM) k->col_sum(y, j->dy, j->ld, r0, r1, j->C);
+  if (j->kind == ROUNDED_SUM && j->m->half) sum_widened(j, y, r0, r1, ml_scratch(worker));
+  else if (j->kind <= SUM) k->col_sum(y, j->dy, j->ld, r0, r1, j->C);
   else if (j->kind == RMS_GAIN) k->rms_norm_dw(y, j->dy, j->x, j->C, r0, r1, j->C, eps);
   else k->layer_norm_dw(y, j->dy, j->x, j->C, r0, r1, j->C, eps);
 }
@@ -65,7 +118,7 @@ static int weight_products(const ml_model *m, const ml_linear *l, ml_gemm *g, in
   const ml_gemm *last = NULL;
   for (int i = 0; i < l->parts; i++) {
     int64_t n = l->w[i]->size[0];
-    const char *a = dy + column * m->es;
+    const char *a = dy + column * m->as;
     column += n;
     if (!ml_wants_grad(l->w[i])) { last = NULL; continue; }
     ml_tensor *grad;
@@ -86,17 +139,27 @@ static int weight_products(const ml_model *m, const ml_linear *l, ml_gemm *g, in
   return ML_OK;
 }
 
-int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+/* The products of one task list each pack for themselves. That suits f32; a bf16 product is so
+** fast that packing must be shared, so they run one after the other. */
+static int run_products(const ml_model *m, const ml_gemm *g, int count) {
+  int step = m->half ? 1 : count, st = ML_OK;
+  for (int i = 0; i < count && st == ML_OK; i += step) st = ml_gemm_run(m->c.kind, g + i, step);
+  return st;
+}
+
+int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, const void *dy,
                        const void *x, int64_t rows, void *partial) {
   ml_gemm g[4] = {{.m = rows, .n = l->in, .k = l->out, .a = dy, .ars = l->out, .acs = 1,
-                   .b = ml_data(l->w[0]), .brs = l->in, .bcs = 1, .c = dx, .ldc = l->in}};
+                   .b = ml_data(l->w[0]), .brs = l->in, .bcs = 1, .c = dx, .ldc = l->in,
+                   .narrow = m->half && to == ML_ACTIVATION}};
+  if (m->half) g[0].packed = l->packed_dx, g[0].b = NULL;
   int count = 1;
   int st = weight_products(m, l, g, &count, dy, x, rows);
-  if (st == ML_OK) st = ml_gemm_run(m->c.dtype, g, count);
+  if (st == ML_OK) st = run_products(m, g, count);
   int64_t column = 0;
   for (int i = 0; i < l->parts && st == ML_OK; i++) {
-    st = column_grad(m, SUM, l->b[i], (const char *)dy + column * m->es, l->out, NULL, rows,
-                     partial);
+    st = column_grad(m, ROUNDED_SUM, l->b[i], (const char *)dy + column * m->as, l->out, NULL,
+                     rows, partial);
     column += l->w[i]->size[0];
   }
   return st;
@@ -110,17 +173,20 @@ typedef struct {
   const char *dy, *x;
   const void *w, *b;
   bool accumulate;
+  int to;
 } norm_job;
 
 static int64_t grain(int64_t width) { return width > 4096 ? 4 : 16384 / width; }
 
-static void norm_rows(void *ctx, int64_t r0, int64_t r1) {
+static void norm_row(void *ctx, int64_t r, char *tmp) {
   const norm_job *j = ctx;
   const ml_config *c = &j->m->c;
-  if (c->norm == ML_NORM_RMS)
-    j->m->k->rms_norm(j->y, j->x, c->dim, j->w, r0, r1, c->dim, c->eps);
-  else
-    j->m->k->layer_norm(j->y, j->x, c->dim, j->w, j->b, r0, r1, c->dim, c->eps);
+  const char *x = j->x + r * c->dim * j->m->es;
+  bool rounds = j->m->half && j->to == ML_ACTIVATION;
+  char *row = j->y + r * c->dim * (rounds ? j->m->as : j->m->es), *y = rounds ? tmp : row;
+  if (c->norm == ML_NORM_RMS) j->m->k->rms_norm(y, x, c->dim, j->w, 0, 1, c->dim, c->eps);
+  else j->m->k->layer_norm(y, x, c->dim, j->w, j->b, 0, 1, c->dim, c->eps);
+  if (rounds) ml_row_done(j->m, row, y, c->dim);
 }
 
 static void norm_grad_rows(void *ctx, int64_t r0, int64_t r1) {
@@ -136,14 +202,15 @@ static void norm_grad_rows(void *ctx, int64_t r0, int64_t r1) {
 
 static const void *data_or_null(const ml_tensor *t) { return t ? ml_data(t) : NULL; }
 
-void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, const void *x, int64_t rows) {
-  norm_job j = {m, y, NULL, x, data_or_null(n->w), data_or_null(n->b), false};
-  ml_rows_parallel(rows, grain(m->c.dim), norm_rows, &j);
+void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, int to, const void *x,
+                     int64_t rows) {
+  norm_job j = {m, y, NULL, x, data_or_null(n->w), data_or_null(n->b), false, to};
+  ml_each_row(rows, m->c.dim, norm_row, &j);
 }
 
 int ml_norm_backward(const ml_model *m, const ml_norm *n, void *dx, const void *dy, const void *x,
                      int64_t rows, bool accumulate, void *partial) {
-  norm_job j = {m, dx, dy, x, data_or_null(n->w), NULL, accumulate};
+  norm_job j = {m, dx, dy, x, data_or_null(n->w), NULL, accumulate, ML_REAL};
   ml_rows_parallel(rows, grain(m->c.dim), norm_grad_rows, &j);
   int kind = m->c.norm == ML_NORM_RMS ? RMS_GAIN : LAYER_GAIN;
   int st = column_grad(m, kind, n->w, dy, m->c.dim, x, rows, partial);

@@ -22,10 +22,7 @@ static int64_t layout(const ml_model *m, int64_t *offset) {
 }
 
 static int new_arena(const ml_model *m, ml_storage **out) {
-  size_t bytes = (size_t)(layout(m, NULL) * m->es);
-  int st = ml_storage_new(out, bytes);
-  if (st == ML_OK) memset((*out)->data, 0, bytes); /* the padding stays zero */
-  return st;
+  return ml_storage_new(out, (size_t)(layout(m, NULL) * m->es));
 }
 
 static int view_of(const ml_model *m, int i, ml_storage *arena, int64_t offset, ml_tensor **out) {
@@ -170,6 +167,7 @@ int ml_model_new(ml_model **out, const ml_config *c, uint64_t seed) {
   ml_model *m = ml_alloc0(sizeof *m);
   if (!m) return ML_ENOMEM;
   m->refs = 1, m->c = *c, m->w = ml_config_widths(c), m->es = ml_dtype_size(c->dtype);
+  m->half = ml_gemm_is_bf16(c->kind), m->as = m->half ? ml_dtype_size(ML_BF16) : m->es;
   m->k = ml_k(c->dtype), m->packed_isa = -1;
   st = ml_config_params(c, &m->spec, &m->count);
   if (st != ML_OK) goto fail;
@@ -178,6 +176,7 @@ int ml_model_new(ml_model **out, const ml_config *c, uint64_t seed) {
   m->layer = ml_alloc0((size_t)c->layers * sizeof *m->layer);
   if (!m->param || !m->layer) goto fail;
   if ((st = new_arena(m, &m->weights)) != ML_OK) goto fail;
+  ml_storage_zero(m->weights); /* biases start there, the padding stays */
   if ((st = make_params(m)) != ML_OK) goto fail;
   if (c->positions == ML_POS_ROPE) {
     size_t bytes = (size_t)(c->context * (c->head_dim / 2) * m->es);
@@ -198,8 +197,8 @@ fail:
 void ml_model_ref(ml_model *m) { m->refs++; }
 
 static void unpack(ml_linear *l) {
-  ml_free(l->packed);
-  l->packed = NULL;
+  ml_free(l->packed), ml_free(l->packed_dx);
+  l->packed = l->packed_dx = NULL;
 }
 
 static void unpack_all(ml_model *m) {
@@ -233,28 +232,42 @@ ml_tensor *ml_model_param(const ml_model *m, int i) { return m->param[i]; }
 
 /* ---- packed weights ---- */
 
-static int pack(const ml_model *m, ml_linear *l) {
-  if (!l->packed) l->packed = ml_alloc(ml_gemm_packed_bytes(m->c.dtype, l->in, l->out));
-  if (!l->packed) return ML_ENOMEM;
-  return ml_gemm_pack(m->c.dtype, l->packed, ml_data(l->w[0]), m->c.dtype, 1, l->in, l->in, l->out);
+static int pack_into(const ml_model *m, void **packed, const ml_tensor *w, int64_t k, int64_t n,
+                     int64_t brs, int64_t bcs) {
+  if (!*packed) *packed = ml_alloc(ml_gemm_packed_bytes(m->c.kind, k, n));
+  if (!*packed) return ML_ENOMEM;
+  return ml_gemm_pack(m->c.kind, *packed, ml_data(w), m->c.dtype, brs, bcs, k, n);
 }
 
-int ml_model_pack(ml_model *m) {
-  /* another engine reads the weights as they are */
-  if (m->c.dtype == ML_F64 ? ml_gemm_engine_f64 != NULL : ml_gemm_engine_f32 != NULL) {
+static int pack(const ml_model *m, ml_linear *l, bool both) {
+  int st = pack_into(m, &l->packed, l->w[0], l->in, l->out, 1, l->in);
+  if (st == ML_OK && both) st = pack_into(m, &l->packed_dx, l->w[0], l->out, l->in, l->in, 1);
+  return st;
+}
+
+/* another engine reads the weights as they are */
+static bool engine_reads(const ml_model *m) {
+  return m->c.kind == ML_F64 ? ml_gemm_engine_f64 != NULL
+                             : m->c.kind == ML_F32 && ml_gemm_engine_f32 != NULL;
+}
+
+int ml_model_pack(ml_model *m, bool both) {
+  if (engine_reads(m)) {
     unpack_all(m);
     return ML_OK;
   }
-  if (m->packed_isa == ml_isa() && m->packed_version == m->weights->version) return ML_OK;
+  bool fresh = m->packed_isa == ml_isa() && m->packed_version == m->weights->version;
+  if (fresh && (m->packed_both || !both)) return ML_OK;
   if (m->packed_isa != ml_isa()) unpack_all(m); /* panels have another size there */
   m->packed_isa = -1;
   int st = ML_OK;
   for (int64_t i = 0; i < m->c.layers && st == ML_OK; i++) {
     ml_layer *y = &m->layer[i];
     ml_linear *l[] = {&y->qkv, &y->o, &y->up, &y->down};
-    for (int j = 0; j < 4 && st == ML_OK; j++) st = pack(m, l[j]);
+    for (int j = 0; j < 4 && st == ML_OK; j++) st = pack(m, l[j], both);
   }
-  if (st == ML_OK) st = pack(m, &m->head);
-  if (st == ML_OK) m->packed_isa = ml_isa(), m->packed_version = m->weights->version;
-  return st;
+  if (st == ML_OK) st = pack(m, &m->head, both);
+  if (st != ML_OK) return st;
+  m->packed_isa = ml_isa(), m->packed_version = m->weights->version, m->packed_both = both;
+  return ML_OK;
 }

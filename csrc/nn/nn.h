@@ -1,10 +1,14 @@
 /* nn.h -- the transformer: configuration, parameters in one arena, forward passes as a few graph
-** nodes (embedding, block, head), the KV cache. Everything runs on ml_k(dtype), f32 or f64. */
+** nodes (embedding, block, head), the KV cache. Everything runs on ml_k(dtype), f32 or f64.
+** In a bf16 tier the weights and their gradients, the residual stream, norms, softmax and logits
+** are f32; what a product reads is bf16: weights (rounded when they are packed, once a step), saved
+** activations, keys and values, and the gradients that flow between products. */
 #ifndef ML_NN_H
 #define ML_NN_H
 
 #include "autograd/autograd.h"
 #include "kernels/attention.h"
+#include "kernels/gemm.h"
 
 /* ---- config.c ---- */
 enum { ML_NORM_RMS, ML_NORM_LAYER };
@@ -17,7 +21,8 @@ enum { ML_STREAM_DROPOUT = 1, ML_STREAM_INIT = 3 }; /* Philox streams; 2 is samp
 #define ML_MAX_PATTERN 256
 
 typedef struct {
-  int dtype, names;
+  int dtype, names; /* dtype: of parameters and residual stream, ML_F32 or ML_F64 */
+  int kind;         /* of the matrix products: dtype's own, or a bf16 kind of gemm.h */
   int64_t layers, heads, kv_heads, dim, head_dim, hidden, vocab, context;
   int norm;
   bool norm_gain, norm_bias;

@@ -33,36 +33,37 @@ static int64_t max3(int64_t a, int64_t b, int64_t c) {
 
 static ml_slot take_slot(arena *a, const ml_config *c, int64_t N) {
   ml_widths w = ml_config_widths(c);
-  int64_t es = ml_dtype_size(c->dtype);
+  int64_t es = ml_dtype_size(c->dtype), as = ml_config_activation_size(c);
   ml_slot s;
-  s.h1 = take(a, N, w.d, es);
-  s.qkv = take(a, N, w.W, es);
+  s.h1 = take(a, N, w.d, as);
+  s.qkv = take(a, N, w.W, as);
   /* without QK-norm, rope turns q and k where the product left them */
-  s.qk = c->qk_norm == ML_QK_NONE ? s.qkv : take(a, N, w.A + w.KA, es);
-  s.o = take(a, N, w.A, es);
+  s.qk = c->qk_norm == ML_QK_NONE ? s.qkv : take(a, N, w.A + w.KA, as);
+  s.o = take(a, N, w.A, as);
   s.lse = take(a, N, c->heads, es);
   s.x2 = take(a, N, w.d, es);
-  s.h2 = take(a, N, w.d, es);
-  s.u = take(a, N, w.U, es);
-  s.act = take(a, N, w.F, es);
+  s.h2 = take(a, N, w.d, as);
+  s.u = take(a, N, w.U, as);
+  s.act = take(a, N, w.F, as);
   return s;
 }
 
 static void take_backward(arena *a, ml_plan *p, const ml_config *c) {
   ml_widths w = ml_config_widths(c);
-  int64_t es = ml_dtype_size(c->dtype), N = p->N;
-  p->dqkv = take(a, N, w.W, es);
-  p->dqk = c->qk_norm == ML_QK_NONE ? p->dqkv : take(a, N, w.A + w.KA, es);
-  p->dout = take(a, N, w.A, es);
+  int64_t es = ml_dtype_size(c->dtype), as = ml_config_activation_size(c), N = p->N;
+  p->dqkv = take(a, N, w.W, as);
+  p->dqk = c->qk_norm == ML_QK_NONE ? p->dqkv : take(a, N, w.A + w.KA, as);
+  p->dout = take(a, N, w.A, as);
   p->dh = take(a, N, w.d, es);
-  p->du = take(a, N, w.U, es);
-  p->dact = take(a, N, w.F, es);
-  p->dm = take(a, N, w.d, es);
+  p->du = take(a, N, w.U, as);
+  p->dact = take(a, N, w.F, as);
+  p->dm = c->dropout > 0 ? take(a, N, w.d, es) : NULL;
+  p->dy = as != es ? take(a, N, w.d, as) : NULL;
   /* partial column sums: of chunks of rows, or of each token's heads */
   int64_t chunks = (N + ML_DET_ROWS - 1) / ML_DET_ROWS;
   int64_t columns = max3(w.W, w.U, w.d), gains = 0;
   if (c->qk_norm == ML_QK_GAIN)
-    gains = (c->heads + ML_DET_ROWS - 1) / ML_DET_ROWS * c->head_dim;
+    gains = (ml_gain_parts(c->heads) + ml_gain_parts(c->kv_heads)) * c->head_dim;
   p->partial = take(a, 1, max3(chunks * columns, N * gains, 0), es);
   p->order = (int64_t *)take(a, N, 1, 8);
   p->start = (int64_t *)take(a, max3(c->vocab, c->context, 0) + 1, 1, 8);
@@ -142,6 +143,11 @@ static int check_out(ml_plan **out, ml_model *m, const ml_plan *want) {
                             (long long)p.N);
   ml_plan *got = pick(m, a.at);
   if (!got) return ML_ENOMEM;
+  int st = ml_scratch_reserve(ml_model_stage(m));
+  if (st != ML_OK) {
+    ml_free(got->slab), ml_free(got);
+    return st;
+  }
   p.refs = 1, p.m = m, p.slab = got->slab, p.bytes = got->bytes;
   p.version = m->weights->version;
   a = (arena){.base = p.slab};
@@ -352,6 +358,7 @@ int ml_forward_batch(ml_plan **out, ml_model *m, const ml_batch *b) {
   if (st == ML_OK && b->mask) st = convert(&in.mask, b->mask, m->c.dtype);
   if (st == ML_OK) st = check_ids(m, in.ids);
   if (st == ML_OK && ml_grad_enabled) st = ml_model_ready_grads(m);
+  if (st == ML_OK && m->half) st = ml_model_pack(m, ml_grad_enabled);
   if (st != ML_OK) goto done;
   int64_t B = b->ids->size[0], T = b->ids->size[1], run = T - b->targets;
   ml_plan want = {.B = B, .T = T, .N = B * run, .nseg = count_segments(&in, B, T, run),
@@ -406,7 +413,7 @@ static int check_sequences(const ml_model *m, const ml_cache *c, int64_t n, cons
 int ml_forward_cached(ml_plan **out, ml_model *m, ml_cache *c, int64_t n, const int64_t *slot,
                       const int64_t *len, const int64_t *ids) {
   int st = check_sequences(m, c, n, slot, len, ids);
-  if (st == ML_OK) st = ml_model_pack(m);
+  if (st == ML_OK) st = ml_model_pack(m, false);
   if (st != ML_OK) return st;
   ml_plan want = {.B = 1, .nseg = n, .fused = true, .slots = 1, .cache = c};
   for (int64_t i = 0; i < n; i++) want.N += len[i];

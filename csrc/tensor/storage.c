@@ -49,6 +49,19 @@ int ml_storage_wrap(ml_storage **out, void *data, size_t bytes,
   return ML_OK;
 }
 
+enum { ZERO_BYTES = 4 << 20 }; /* a task's */
+
+static void zero_task(void *ctx, int64_t task, int worker) {
+  const ml_storage *s = ctx;
+  size_t at = (size_t)task * ZERO_BYTES, left = s->bytes - at;
+  (void)worker;
+  memset((char *)s->data + at, 0, left < ZERO_BYTES ? left : ZERO_BYTES);
+}
+
+void ml_storage_zero(ml_storage *s) {
+  ml_parallel((int64_t)((s->bytes + ZERO_BYTES - 1) / ZERO_BYTES), zero_task, s);
+}
+
 void ml_storage_ref(ml_storage *s) { s->refs++; }
 
 void ml_storage_unref(ml_storage *s) {

@@ -75,7 +75,7 @@ int ml_tensor_zeros(ml_tensor **out, int dtype, int ndim, const int64_t *size) {
   ml_tensor *t;
   int st = ml_tensor_new(&t, dtype, ndim, size);
   if (st != ML_OK) return st;
-  memset(t->storage->data, 0, t->storage->bytes);
+  ml_storage_zero(t->storage);
   *out = t;
   return ML_OK;
 }

@@ -41,6 +41,8 @@ int ml_storage_new(ml_storage **out, size_t bytes);
 /* around memory owned elsewhere; release runs when the last reference goes (NULL: nothing) */
 int ml_storage_wrap(ml_storage **out, void *data, size_t bytes,
                     void (*release)(ml_storage *), void *owner);
+/* over all threads: the first touch of fresh memory costs more than the writing */
+void ml_storage_zero(ml_storage *s);
 void ml_storage_ref(ml_storage *s);
 void ml_storage_unref(ml_storage *s);
 /* bytes of storage, headers and nodes this thread has made since the collector was told */

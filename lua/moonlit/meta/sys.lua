@@ -21,6 +21,13 @@ function core.sys.threads(n) end
 ---@return string
 function core.sys.isa(name) end
 
+--- Is this machine made for a model of this dtype? A bf16 tier is emulated, to the same bits, where
+--- it is not, and f32 is then faster.
+--- > core.sys.native "f32"  --> true
+---@param dtype "f32"|"f64"|"bf16"|"bf16-amx"
+---@return boolean
+function core.sys.native(dtype) end
+
 --- The processor: its name, how many cores it has, which instruction sets are usable.
 --- > core.sys.cpu().isas[1]  --> scalar
 ---@return {name: string, count: integer, isas: string[]}

@@ -3,12 +3,16 @@
 --- here, so that a tap or a block written in Lua can step in.
 ---
 --- Options: arch (or preset) one of gpt2 llama qwen3 speedrun; layers heads kv_heads dim head_dim
---- hidden vocab context; tied dtype ("f32", "f64") dropout recompute seed; norm ("rms", "layer")
+--- hidden vocab context; tied dtype dropout recompute seed; norm ("rms", "layer")
 --- norm_gain norm_bias eps; positions ("rope", "learned", "none") theta; qk_norm ("none", "plain",
 --- "gain") qk_scale; window (0, a number, or a list repeated over the layers); activation
 --- ("swiglu", "gelu", "gelu_tanh", "relu2"); attn_bias out_bias mlp_bias, or bias for all of them
 --- and the norms'; softcap embed_norm init ("normal", "gpt2", "speedrun") names ("llama", "gpt2");
 --- fused = false runs moonlit.nn.block instead of the C block, block = fn runs yours.
+---
+--- dtype: "f32", "f64", or a bf16 tier: f32 weights and residual stream, products of bf16. "bf16" adds
+--- as vdpbf16ps does (fast on Zen 4 and 5), "bf16-amx" as AMX does (fast on Sapphire Rapids and later);
+--- either gives the same bits on every machine, ml.native(dtype) says whether this one is made for it.
 ---
 --- A batch is { ids = (B, T), mask = (B, T)?, doc = (B, T)? }; nobody shifts anything. Dropout is
 --- on wherever gradients are recorded, off under ml.no_grad.
@@ -93,6 +97,9 @@ function model.new(opt)
   if c.dtype == "f64" then pcall(require, "moonlit.blas") end
   local self = setmetatable({ options = c, taps = {} }, Model)
   self.core = core.nn.model(c, o.seed)
+  if (not o.fused or o.block) and c.dtype:find "^bf16" then
+    error(("model: a block in Lua runs in f32 or f64, got dtype %q"):format(c.dtype), 3)
+  end
   if not o.fused or o.block then self.block = o.block or require "moonlit.nn.block" end
   index_parameters(self)
   return self

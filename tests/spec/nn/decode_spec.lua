@@ -69,6 +69,14 @@ describe("decoding", function()
     end
   end
 
+  for _, dtype in ipairs { "bf16", "bf16-amx" } do
+    for i, preset in ipairs(presets) do
+      it(("%s in %s"):format(preset, dtype), function()
+        run(make(preset, { dtype = dtype }), 4 * i - 3, i)
+      end)
+    end
+  end
+
   it("follows windows, grouped heads and soft-caps", function()
     run(make("llama", { window = { 5, 0 }, kv_heads = 1, softcap = 4 }), 6, 3)
   end)
