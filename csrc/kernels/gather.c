@@ -26,3 +26,9 @@ void K(scatter_add_row)(real *y, const real *x, const int64_t *idx, int64_t r0, 
   for (int64_t r = r0; r < r1; r++)
     for (int64_t c = 0; c < C; c++) y[r * S + idx[r * C + c]] += x[r * C + c];
 }
+
+void K(pick_row)(real *y, const real *x, int64_t ldx, const int64_t *ids, int64_t first,
+                 int64_t r0, int64_t r1, int64_t n) {
+  for (int64_t r = r0; r < r1; r++)
+    if (ids[r] >= first && ids[r] - first < n) y[r] = x[r * ldx + ids[r] - first];
+}

@@ -74,29 +74,44 @@ void K(log_softmax_grad)(real *dx, const real *dy, const real *y, int64_t r0, in
   }
 }
 
-/* a block adds (m, s) to the running pair: the larger maximum wins, the other sum shrinks */
-static real lse_of(const real *z, int64_t V) {
-  real m = -INFINITY, s = 0;
-  for (int64_t b = 0; b < V; b += ML_DET_HEAD_VOCAB) {
-    int64_t n = V - b < ML_DET_HEAD_VOCAB ? V - b : ML_DET_HEAD_VOCAB;
-    real mb = max_of(z + b, n);
-    if (mb == -INFINITY) { /* every id of the block is forbidden: adds 0, or NaN if one is NaN */
-      s += exp_sum(NULL, z + b, n, 0);
-      continue;
-    }
-    real sb = exp_sum(NULL, z + b, n, mb);
-    if (mb > m) s = s * exp_of(m - mb) + sb, m = mb;
-    else s = s + sb * exp_of(mb - m);
+/* a block of n ids joins the running pair: the larger maximum wins, the other sum shrinks */
+static void lse_add(real *max, real *sum, const real *z, int64_t n) {
+  real m = max_of(z, n);
+  if (m == -INFINITY) { /* every id of the block is forbidden: adds 0, or NaN if one is NaN */
+    *sum += exp_sum(NULL, z, n, 0);
+    return;
   }
-  return m + log_of(s);
+  real s = exp_sum(NULL, z, n, m);
+  if (m > *max) *sum = *sum * exp_of(*max - m) + s, *max = m;
+  else *sum = *sum + s * exp_of(m - *max);
+}
+
+void K(row_lse_add)(real *max, real *sum, const real *z, int64_t ldz, int64_t r0, int64_t r1,
+                    int64_t n, bool first) {
+  for (int64_t r = r0; r < r1; r++) {
+    if (first) max[r] = -INFINITY, sum[r] = 0;
+    lse_add(max + r, sum + r, z + r * ldz, n);
+  }
+}
+
+void K(row_lse_end)(real *lse, const real *sum, int64_t r0, int64_t r1) {
+  for (int64_t r = r0; r < r1; r += 16)
+    v_storen(lse + r, v_add(v_loadn(lse + r, r1 - r), v_log(v_loadn(sum + r, r1 - r))), r1 - r);
 }
 
 void K(row_lse)(real *lse, const real *z, int64_t ldz, int64_t r0, int64_t r1, int64_t V) {
-  for (int64_t r = r0; r < r1; r++) lse[r] = lse_of(z + r * ldz, V);
+  for (int64_t r = r0; r < r1; r++) {
+    real sum = 0;
+    lse[r] = -INFINITY;
+    for (int64_t b = 0; b < V; b += ML_DET_HEAD_VOCAB)
+      lse_add(lse + r, &sum, z + r * ldz + b,
+              V - b < ML_DET_HEAD_VOCAB ? V - b : ML_DET_HEAD_VOCAB);
+    K(row_lse_end)(lse + r, &sum, 0, 1);
+  }
 }
 
-void K(ce_grad)(real *z, int64_t ldz, const real *lse, const int64_t *ids, const real *g,
-                int64_t r0, int64_t r1, int64_t V) {
+void K(ce_grad)(real *z, int64_t ldz, const real *lse, const int64_t *ids, int64_t first,
+                const real *g, int64_t r0, int64_t r1, int64_t V) {
   for (int64_t r = r0; r < r1; r++) {
     real *zr = z + r * ldz;
     if (g[r] == 0) { /* not learned: exactly nothing, whatever its logits */
@@ -106,6 +121,7 @@ void K(ce_grad)(real *z, int64_t ldz, const real *lse, const int64_t *ids, const
     vf l = v_set(lse[r]), k = v_set(g[r]);
     for (int64_t i = 0; i < V; i += 16)
       v_storen(zr + i, v_mul(v_exp(v_sub(v_loadn(zr + i, V - i), l)), k), V - i);
-    zr[ids[r]] -= g[r];
+    int64_t id = ids[r] - first;
+    if (id >= 0 && id < V) zr[id] -= g[r];
   }
 }

@@ -70,7 +70,6 @@ struct ml_plan {
   bool grad, fused, targets, learned; /* learned: a mask or documents were given */
   int64_t B, T, N;  /* ids: B rows of T; N token rows are run */
   int64_t nseg, slots, used;
-  int64_t chunk;    /* rows of logits at a time */
   uint64_t version; /* of the weights, when the forward began */
   int64_t row0;     /* dropout: rows before this forward in the same step */
   uint64_t seed;
@@ -84,7 +83,9 @@ struct ml_plan {
   ml_slot first;                    /* slot 0; the others follow at slot_bytes */
   size_t slot_bytes;
   char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *dy, *partial;
-  char *hn, *z, *z2;                /* head: one chunk */
+  char *hn, *z;                     /* head: its input, pieces of logits */
+  int64_t chunk, ldz, kept;         /* rows of a piece, and their stride; pieces kept */
+  int64_t stamp;                    /* counts who has written hn and z */
 };
 void ml_plan_ref(ml_plan *p);
 ml_slot ml_plan_slot(const ml_plan *p, int64_t i);

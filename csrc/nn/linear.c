@@ -139,14 +139,6 @@ static int weight_products(const ml_model *m, const ml_linear *l, ml_gemm *g, in
   return ML_OK;
 }
 
-/* The products of one task list each pack for themselves. That suits f32; a bf16 product is so
-** fast that packing must be shared, so they run one after the other. */
-static int run_products(const ml_model *m, const ml_gemm *g, int count) {
-  int step = m->half ? 1 : count, st = ML_OK;
-  for (int i = 0; i < count && st == ML_OK; i += step) st = ml_gemm_run(m->c.kind, g + i, step);
-  return st;
-}
-
 int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, const void *dy,
                        const void *x, int64_t rows, void *partial) {
   ml_gemm g[4] = {{.m = rows, .n = l->in, .k = l->out, .a = dy, .ars = l->out, .acs = 1,
@@ -155,7 +147,7 @@ int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, 
   if (m->half) g[0].packed = l->packed_dx, g[0].b = NULL;
   int count = 1;
   int st = weight_products(m, l, g, &count, dy, x, rows);
-  if (st == ML_OK) st = run_products(m, g, count);
+  for (int i = 0; i < count && st == ML_OK; i++) st = ml_gemm_run(m->c.kind, g + i, 1);
   int64_t column = 0;
   for (int i = 0; i < l->parts && st == ML_OK; i++) {
     st = column_grad(m, ROUNDED_SUM, l->b[i], (const char *)dy + column * m->as, l->out, NULL,

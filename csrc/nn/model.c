@@ -245,6 +245,23 @@ static int pack(const ml_model *m, ml_linear *l, bool both) {
   return st;
 }
 
+/* the head's backward goes by blocks of the vocabulary, which is k there: panels of each block */
+static int pack_head(const ml_model *m, ml_linear *l, bool both) {
+  int st = pack_into(m, &l->packed, l->w[0], l->in, l->out, 1, l->in);
+  if (st != ML_OK || !both) return st;
+  int64_t block = ML_DET_HEAD_VOCAB, blocks = (l->out + block - 1) / block;
+  size_t bytes = ml_gemm_packed_bytes(m->c.kind, block, l->in);
+  if (!l->packed_dx) l->packed_dx = ml_alloc(bytes * (size_t)blocks);
+  if (!l->packed_dx) return ML_ENOMEM;
+  for (int64_t i = 0; i < blocks && st == ML_OK; i++) {
+    int64_t left = l->out - i * block;
+    const char *w = (const char *)ml_data(l->w[0]) + i * block * l->in * m->es;
+    st = ml_gemm_pack(m->c.kind, (char *)l->packed_dx + (size_t)i * bytes, w, m->c.dtype, l->in, 1,
+                      left < block ? left : block, l->in);
+  }
+  return st;
+}
+
 /* another engine reads the weights as they are */
 static bool engine_reads(const ml_model *m) {
   return m->c.kind == ML_F64 ? ml_gemm_engine_f64 != NULL
@@ -266,7 +283,7 @@ int ml_model_pack(ml_model *m, bool both) {
     ml_linear *l[] = {&y->qkv, &y->o, &y->up, &y->down};
     for (int j = 0; j < 4 && st == ML_OK; j++) st = pack(m, l[j], both);
   }
-  if (st == ML_OK) st = pack(m, &m->head, both);
+  if (st == ML_OK) st = pack_head(m, &m->head, both);
   if (st != ML_OK) return st;
   m->packed_isa = ml_isa(), m->packed_version = m->weights->version, m->packed_both = both;
   return ML_OK;

@@ -69,6 +69,23 @@ static void take_backward(arena *a, ml_plan *p, const ml_config *c) {
   p->start = (int64_t *)take(a, max3(c->vocab, c->context, 0) + 1, 1, 8);
 }
 
+/* Pieces of logits: HEAD_ROWS rows, or all, by a block of the vocabulary. With a backward to come
+** as many as HEAD_BYTES hold are kept for it; one more serves all others. A row ends with a line
+** nobody uses: at powers of two apart, a tile's rows would meet in one set of the cache. */
+enum { HEAD_ROWS = 8 * ML_DET_GEMM_K, HEAD_BYTES = 72 << 20, HEAD_GAP = 16 };
+
+static void take_head(arena *a, ml_plan *p, const ml_config *c) {
+  int64_t es = ml_dtype_size(c->dtype);
+  int64_t blocks = (c->vocab + ML_DET_HEAD_VOCAB - 1) / ML_DET_HEAD_VOCAB;
+  p->hn = take(a, p->N, c->dim, ml_config_activation_size(c));
+  p->chunk = p->N < HEAD_ROWS ? p->N : HEAD_ROWS;
+  p->ldz = (c->vocab < ML_DET_HEAD_VOCAB ? c->vocab : ML_DET_HEAD_VOCAB) + HEAD_GAP;
+  int64_t fit = HEAD_BYTES / (p->chunk * p->ldz * es);
+  p->kept = !p->grad || !p->targets || p->N > p->chunk ? 0 : fit >= blocks ? blocks : fit > 1 ? fit - 1 : 0;
+  bool wanted = p->targets || p->grad;
+  p->z = take(a, wanted ? p->kept + (p->kept < blocks) : 0, p->chunk * p->ldz, es);
+}
+
 static void layout(arena *a, ml_plan *p, const ml_config *c) {
   int64_t es = ml_dtype_size(c->dtype), N = p->N;
   p->seg = (ml_segment *)take(a, p->nseg, 1, sizeof(ml_segment));
@@ -86,13 +103,7 @@ static void layout(arena *a, ml_plan *p, const ml_config *c) {
   p->slot_bytes = a->at - at;
   if (p->slots > 1) take(a, p->slots - 1, (int64_t)p->slot_bytes, 1);
   if (p->grad) take_backward(a, p, c);
-  /* the head's chunk: whole blocks of tokens, as many as stay in cache */
-  int64_t block = ML_DET_HEAD_TOKENS, fit = (1 << 19) / (block * c->vocab);
-  p->chunk = (fit > 1 ? fit : 1) * block;
-  if (p->chunk > N) p->chunk = N;
-  p->hn = take(a, p->chunk, c->dim, es);
-  p->z = take(a, p->chunk, c->vocab, es);
-  p->z2 = c->softcap > 0 && p->grad ? take(a, p->chunk, c->vocab, es) : p->z;
+  take_head(a, p, c);
 }
 
 static int64_t slots_for(const ml_config *c, bool grad) {
@@ -100,7 +111,8 @@ static int64_t slots_for(const ml_config *c, bool grad) {
 }
 
 size_t ml_plan_bytes(const ml_config *c, int64_t rows, int64_t segments, bool grad) {
-  ml_plan p = {.N = rows, .nseg = segments, .grad = grad, .slots = slots_for(c, grad)};
+  ml_plan p = {.N = rows, .nseg = segments, .grad = grad, .targets = grad,
+               .slots = slots_for(c, grad)};
   arena a = {0};
   layout(&a, &p, c);
   return a.bad ? (size_t)INT64_MAX / 4 : a.at;

@@ -13,7 +13,7 @@ static void lse_task(void *ctx, int64_t r0, int64_t r1) {
 static void grad_task(void *ctx, int64_t r0, int64_t r1) {
   const job *j = ctx;
   int64_t V = ml_row_length(j->z);
-  ml_k(j->z->dtype)->ce_grad(ml_data(j->z), V, j->lse, j->ids, j->g, r0, r1, V);
+  ml_k(j->z->dtype)->ce_grad(ml_data(j->z), V, j->lse, j->ids, 0, j->g, r0, r1, V);
 }
 
 /* per row -log p(id); dz = (softmax - onehot) * dy */

@@ -125,7 +125,9 @@ CASE(softmax_grad, Y, t->a, t->b, RANGE, t->n)
 CASE(log_softmax, Y, t->a, RANGE, t->n)
 CASE(log_softmax_grad, Y, t->a, t->b, RANGE, t->n)
 CASE(row_lse, Y, t->a, t->ld, RANGE, t->n)
-CASE(ce_grad, Y, t->ld, t->a, columns, t->b, RANGE, t->n)
+CASE(row_lse_add, Y, Y2, t->a, t->ld, RANGE, t->n, t->flag)
+CASE(row_lse_end, Y, t->a, RANGE)
+CASE(ce_grad, Y, t->ld, t->a, columns, t->flag ? 3 : 0, t->b, RANGE, t->n)
 CASE(rms_norm, Y, t->a, t->ld, t->flag ? t->b : NULL, RANGE, t->n, 1e-6)
 CASE(rms_norm_grad, Y, t->a, t->c, t->ld, t->flag ? t->b : NULL, RANGE, t->n, 1e-6, t->p < .5)
 CASE(rms_norm_dw, Y, t->a, t->b, t->ld, RANGE, t->n, 1e-6)
@@ -138,6 +140,7 @@ CASE(take_rows, Y, t->a, rows, RANGE, t->n)
 CASE(add_rows, Y, t->a, rows, RANGE, t->n)
 CASE(gather_row, Y, t->a, columns, RANGE, t->n, t->n)
 CASE(scatter_add_row, Y, t->a, columns, RANGE, t->n, t->n)
+CASE(pick_row, Y, t->a, t->ld, columns, t->n / 2, RANGE, t->n - t->n / 2)
 CASE(uniform, Y, RANGE, t->seed, 3, t->seed >> 7, 5, 6)
 CASE(normal, Y, RANGE, t->seed, 3, t->seed >> 7, 5, 6)
 static void run_dropout(const ml_kernels *k, const call *t) { /* p may be the first element's u */
@@ -169,9 +172,11 @@ static const struct {
   E(widen) E(narrow) E(swiglu) E(swiglu_grad) E(softcap) E(softcap_grad)
   R(row_sum) R(row_sumsq) R(row_dot) N(row_max) N(row_min) N(row_argmax) N(row_argmin)
   R(row_cumsum) W(row_sort) W(col_sum) W(col_dot) W(col_finish) W(flat_sumsq) W(flat_sum)
-  R(softmax) R(softmax_grad) R(log_softmax) R(log_softmax_grad) R(row_lse) N(ce_grad)
+  R(softmax) R(softmax_grad) R(log_softmax) R(log_softmax_grad) R(row_lse)
+  R(row_lse_add) R(row_lse_end) N(ce_grad)
   R(rms_norm) R(rms_norm_grad) W(rms_norm_dw) R(layer_norm) R(layer_norm_grad) W(layer_norm_dw)
   R(rope) R(take_rows) R(add_rows) N(gather_row) N(scatter_add_row)
+  R(pick_row)
   E(uniform) E(normal) E(dropout) E(adamw) E(sgd) E(muon_momentum)
   {"sample", NOT_EMPTY | FINITE, run_sample},
 };
@@ -585,7 +590,7 @@ static void cross_entropy_and_rope(void **s) {
   draw64();
   memcpy(y64, x64, sizeof y64);
   k->row_lse(lse, x64, COLS, 0, ROWS, COLS);
-  k->ce_grad(y64, COLS, lse, ids, g, 0, ROWS, COLS);
+  k->ce_grad(y64, COLS, lse, ids, 0, g, 0, ROWS, COLS);
   for (int i = 0; i < CELLS; i++) {
     int r = i / COLS;
     near64(y64[i], g[r] * (exp(x64[i] - lse[r]) - (i % COLS == ids[r])), 1e-13);
@@ -619,6 +624,12 @@ static void log_sum_exp_in_blocks(void **s) {
   }
   k->row_lse(&lse, z, V, 0, 1, V);
   assert_true(ulps(lse, log(sum)) <= 4);
+  float max, steps; /* the same bits step by step */
+  for (int b = 0; b < V; b += ML_DET_HEAD_VOCAB)
+    k->row_lse_add(&max, &steps, z + b, V, 0, 1, V - b < ML_DET_HEAD_VOCAB ? V - b
+                   : ML_DET_HEAD_VOCAB, b == 0);
+  k->row_lse_end(&max, &steps, 0, 1);
+  assert_true(bits_of(max) == bits_of(lse));
   for (int i = 0; i < V; i++) z[i] = -INFINITY;
   k->row_lse(&lse, z, V, 0, 1, V);
   assert_true(lse == -INFINITY);
