@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { LOGPROBS, LOSS, LOGITS, HIDDEN };
-enum { GRAIN = 16 };
+enum { GRAIN = 16, NEAR = 2 * ML_DET_GEMM_K };
 _Static_assert(ML_DET_HEAD_VOCAB % ML_DET_GEMM_K == 0, "a block of the vocabulary is blocks of k");
 
 typedef struct {
@@ -103,7 +103,7 @@ static void logit_grad_rows(void *ctx, int64_t r0, int64_t r1) {
   const head *h = ctx;
   const ml_kernels *k = h->m->k;
   int64_t n = h->v1 - h->v0, V = h->m->c.vocab, es = h->m->es;
-  double cap = h->m->c.softcap, capped[ML_DET_HEAD_VOCAB];
+  double cap = h->m->c.softcap, capped[NEAR];
   for (int64_t r = r0; r < r1; r++) {
     char *z = piece_row(h, r);
     int64_t at = h->n0 + r;
@@ -135,6 +135,24 @@ static int piece_products(const head *h, char *dw, bool add) {
   return ml_gemm_run(m->c.dtype, &g, 1);
 }
 
+/* a piece, NEAR rows by NEAR ids at a time: each pass reads what the one before left in cache */
+static int piece_backward(const head *h, char *dw, bool add) {
+  head s = *h;
+  int st = ML_OK;
+  for (s.n0 = h->n0; s.n0 < h->n1 && st == ML_OK; s.n0 = s.n1) {
+    s.n1 = least(s.n0 + NEAR, h->n1);
+    for (s.v0 = h->v0; s.v0 < h->v1 && st == ML_OK; s.v0 = s.v1) {
+      s.v1 = least(s.v0 + NEAR, h->v1);
+      s.z = h->z + ((s.n0 - h->n0) * h->ldz + s.v0 - h->v0) * h->m->es;
+      if (!h->kept) st = piece_logits(&s);
+      if (st != ML_OK) break;
+      ml_rows_parallel(rows_of(&s), GRAIN, logit_grad_rows, &s);
+      st = piece_products(&s, dw, add);
+    }
+  }
+  return st;
+}
+
 /* without a cap the logits' gradient is at hand: all of it is one piece */
 static int logits_backward(head *h, char *dw, bool add) {
   h->n1 = h->p->N, h->v1 = h->ldz = h->m->c.vocab, h->z = h->dlogits;
@@ -152,12 +170,7 @@ static int vocabulary_backward(head *h) {
   if (!h->fresh) ml_norm_forward(h->m, &h->m->norm, h->p->hn, h->x, h->p->N);
   if (h->kind == LOGITS && h->m->c.softcap == 0) st = logits_backward(h, dw, add);
   else
-    while (st == ML_OK && next_piece(h)) {
-      if (!h->kept) st = piece_logits(h);
-      if (st != ML_OK) break;
-      ml_rows_parallel(rows_of(h), GRAIN, logit_grad_rows, h);
-      st = piece_products(h, dw, add);
-    }
+    while (st == ML_OK && next_piece(h)) st = piece_backward(h, dw, add);
   if (grad) ml_dirty(grad);
   return st;
 }
