@@ -48,17 +48,23 @@ static ml_slot take_slot(arena *a, const ml_config *c, int64_t N) {
   return s;
 }
 
-static void take_backward(arena *a, ml_plan *p, const ml_config *c) {
+/* workspaces of a block's backward: the head is done with its pieces by then */
+static void take_block_backward(arena *a, ml_plan *p, const ml_config *c) {
   ml_widths w = ml_config_widths(c);
   int64_t es = ml_dtype_size(c->dtype), as = ml_config_activation_size(c), N = p->N;
   p->dqkv = take(a, N, w.W, as);
   p->dqk = c->qk_norm == ML_QK_NONE ? p->dqkv : take(a, N, w.A + w.KA, as);
   p->dout = take(a, N, w.A, as);
-  p->dh = take(a, N, w.d, es);
   p->du = take(a, N, w.U, as);
   p->dact = take(a, N, w.F, as);
   p->dm = c->dropout > 0 ? take(a, N, w.d, es) : NULL;
   p->dy = as != es ? take(a, N, w.d, as) : NULL;
+}
+
+static void take_backward(arena *a, ml_plan *p, const ml_config *c) {
+  ml_widths w = ml_config_widths(c);
+  int64_t es = ml_dtype_size(c->dtype), N = p->N;
+  p->dh = take(a, N, w.d, es);
   /* partial column sums: of chunks of rows, or of each token's heads */
   int64_t chunks = (N + ML_DET_ROWS - 1) / ML_DET_ROWS;
   int64_t columns = max3(w.W, w.U, w.d), gains = 0;
@@ -77,11 +83,11 @@ enum { HEAD_ROWS = 8 * ML_DET_GEMM_K, HEAD_BYTES = 72 << 20, HEAD_GAP = 16 };
 static void take_head(arena *a, ml_plan *p, const ml_config *c) {
   int64_t es = ml_dtype_size(c->dtype);
   int64_t blocks = (c->vocab + ML_DET_HEAD_VOCAB - 1) / ML_DET_HEAD_VOCAB;
-  p->hn = take(a, p->N, c->dim, ml_config_activation_size(c));
   p->chunk = p->N < HEAD_ROWS ? p->N : HEAD_ROWS;
   p->ldz = (c->vocab < ML_DET_HEAD_VOCAB ? c->vocab : ML_DET_HEAD_VOCAB) + HEAD_GAP;
   int64_t fit = HEAD_BYTES / (p->chunk * p->ldz * es);
-  p->kept = !p->grad || !p->targets || p->N > p->chunk ? 0 : fit >= blocks ? blocks : fit > 1 ? fit - 1 : 0;
+  bool keep = p->grad && p->targets && p->N == p->chunk;
+  p->kept = !keep ? 0 : fit >= blocks ? blocks : fit > 1 ? fit - 1 : 0;
   bool wanted = p->targets || p->grad;
   p->z = take(a, wanted ? p->kept + (p->kept < blocks) : 0, p->chunk * p->ldz, es);
 }
@@ -103,7 +109,13 @@ static void layout(arena *a, ml_plan *p, const ml_config *c) {
   p->slot_bytes = a->at - at;
   if (p->slots > 1) take(a, p->slots - 1, (int64_t)p->slot_bytes, 1);
   if (p->grad) take_backward(a, p, c);
+  p->hn = take(a, N, c->dim, ml_config_activation_size(c));
+  at = a->at; /* one room for the two */
+  if (p->grad) take_block_backward(a, p, c);
+  size_t end = a->at;
+  a->at = at;
   take_head(a, p, c);
+  if (a->at < end) a->at = end;
 }
 
 static int64_t slots_for(const ml_config *c, bool grad) {
