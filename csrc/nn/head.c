@@ -10,14 +10,9 @@
 #include <string.h>
 
 enum { LOGPROBS, LOSS, LOGITS, HIDDEN };
-<<<<<<< HEAD
 enum { GRAIN = 16 };
 _Static_assert(ML_DET_HEAD_VOCAB % ML_DET_GEMM_K == 0 && ML_DET_HEAD_VOCAB % ML_DET_GEMM16_K == 0,
                "a block of the vocabulary is blocks of k");
-=======
-enum { GRAIN = 16, NEAR = 2 * ML_DET_GEMM_K };
-_Static_assert(ML_DET_HEAD_VOCAB % ML_DET_GEMM_K == 0, "a block of the vocabulary is blocks of k");
->>>>>>> h-head
 
 typedef struct {
   ml_plan *p;
@@ -71,8 +66,8 @@ static const char *packed_dx_at(const head *h) {
   const ml_model *m = h->m;
   if (!m->half) return NULL;
   return (const char *)m->head.packed_dx +
-         ml_gemm_packed_bytes(m->c.kind, ML_DET_HEAD_VOCAB, m->c.dim) *
-           (size_t)(h->v0 / ML_DET_HEAD_VOCAB);
+         ml_gemm_packed_bytes(m->c.kind, ml_head_square(m), m->c.dim) *
+           (size_t)(h->v0 / ml_head_square(m));
 }
 static const char *operand_at(const head *h, const char *x) { /* row n0 of an activation (N, d) */
   return x + h->n0 * h->m->c.dim * h->m->as;
@@ -140,16 +135,10 @@ static bool reads_logits(const head *h) { return h->kind != LOGITS || h->m->c.so
 /* z becomes the gradient of the logits before the cap, as products read it */
 static void logit_grad_rows(void *ctx, int64_t r0, int64_t r1) {
   const head *h = ctx;
-<<<<<<< HEAD
   const ml_model *m = h->m;
   int64_t n = h->v1 - h->v0;
   double cap = m->c.softcap;
   uint16_t rounded[ML_DET_HEAD_VOCAB];
-=======
-  const ml_kernels *k = h->m->k;
-  int64_t n = h->v1 - h->v0, V = h->m->c.vocab, es = h->m->es;
-  double cap = h->m->c.softcap, capped[NEAR];
->>>>>>> h-head
   for (int64_t r = r0; r < r1; r++) {
     char *z = piece_row(h, r);
     const char *dz = h->dlogits + ((h->n0 + r) * m->c.vocab + h->v0) * m->es; /* of LOGITS */
@@ -175,35 +164,26 @@ static int piece_products(const head *h, char *dw, bool add) {
   g = (ml_gemm){.m = n, .n = d, .k = rows, .a = h->z, .ars = 1, .acs = ldz,
                 .b = operand_at(h, h->p->hn), .brs = d, .bcs = 1, .c = dw + h->v0 * d * m->es,
                 .ldc = d, .accumulate = add || h->n0 > 0};
-<<<<<<< HEAD
   return ml_gemm_run(m->c.kind, &g, 1);
-=======
-  return ml_gemm_run(m->c.dtype, &g, 1);
 }
 
-/* a piece, NEAR rows by NEAR ids at a time: each pass reads what the one before left in cache */
+/* a piece in squares: each pass reads what the one before left in cache */
 static int piece_backward(const head *h, char *dw, bool add) {
   head s = *h;
+  int64_t side = ml_head_square(h->m);
   int st = ML_OK;
   for (s.n0 = h->n0; s.n0 < h->n1 && st == ML_OK; s.n0 = s.n1) {
-    s.n1 = least(s.n0 + NEAR, h->n1);
+    s.n1 = least(s.n0 + side, h->n1);
     for (s.v0 = h->v0; s.v0 < h->v1 && st == ML_OK; s.v0 = s.v1) {
-      s.v1 = least(s.v0 + NEAR, h->v1);
+      s.v1 = least(s.v0 + side, h->v1);
       s.z = h->z + ((s.n0 - h->n0) * h->ldz + s.v0 - h->v0) * h->m->es;
-      if (!h->kept) st = piece_logits(&s);
+      if (!h->kept && reads_logits(h)) st = piece_logits(&s);
       if (st != ML_OK) break;
       ml_rows_parallel(rows_of(&s), GRAIN, logit_grad_rows, &s);
       st = piece_products(&s, dw, add);
     }
   }
   return st;
-}
-
-/* without a cap the logits' gradient is at hand: all of it is one piece */
-static int logits_backward(head *h, char *dw, bool add) {
-  h->n1 = h->p->N, h->v1 = h->ldz = h->m->c.vocab, h->z = h->dlogits;
-  return piece_products(h, dw, add);
->>>>>>> h-head
 }
 
 /* the gradient of hn into p->dh, of the head's weight into its slot */
@@ -214,20 +194,8 @@ static int vocabulary_backward(head *h) {
   if (st != ML_OK) return st;
   char *dw = grad ? ml_data(grad) : NULL;
   h->p->stamp++;
-<<<<<<< HEAD
   if (!h->fresh) ml_norm_forward(h->m, &h->m->norm, h->p->hn, ML_ACTIVATION, h->x, h->p->N);
-  while (st == ML_OK && next_piece(h)) {
-    if (!h->kept && reads_logits(h)) st = piece_logits(h);
-    if (st != ML_OK) break;
-    ml_rows_parallel(rows_of(h), GRAIN, logit_grad_rows, h);
-    st = piece_products(h, dw, add);
-  }
-=======
-  if (!h->fresh) ml_norm_forward(h->m, &h->m->norm, h->p->hn, h->x, h->p->N);
-  if (h->kind == LOGITS && h->m->c.softcap == 0) st = logits_backward(h, dw, add);
-  else
-    while (st == ML_OK && next_piece(h)) st = piece_backward(h, dw, add);
->>>>>>> h-head
+  while (st == ML_OK && next_piece(h)) st = piece_backward(h, dw, add);
   if (grad) ml_dirty(grad);
   return st;
 }
