@@ -149,12 +149,14 @@ rock:
 	@sh tests/rock.sh $(LUA)
 
 # ---- longer work, each with its own target ----
-PY := .bench-venv/bin/python
-.PHONY: bench bench-deps bits anchor fuzz soak
+PY ?= .bench-venv/bin/python
+.PHONY: bench bench-deps race bits anchor fuzz soak
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
 	@sh tests/bench/run.sh $(BUILD)
+race: all
+	@sh tests/bench/race.sh "$(DATA)" $(PY)
 bits: all
 	@sh tests/bits.sh
 anchor: all
@@ -177,4 +179,4 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench bits anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench race bits anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'

@@ -9,6 +9,7 @@ local ml = require "moonlit"
 local cfg = ml.knobs {
   preset = "nanogpt",
   data = "",         -- a text file
+  dtype = "f32",     -- or a bf16 tier: "bf16", "bf16-amx"
   steps = 2000,
   seed = 1,
   save_every = 250,  -- steps between checkpoints
@@ -29,7 +30,8 @@ local run = ml.run("runs/shakespeare", { steps = cfg.steps, seed = cfg.seed,
 local context = 64
 local data = ml.data.windows(train, { batch = 12, length = context,
                                      epochs = cfg.preset == "speedrun" })
-local shape = { layers = 4, heads = 4, dim = 128, context = context, vocab = tok:size() }
+local shape = { layers = 4, heads = 4, dim = 128, context = context, vocab = tok:size(),
+                dtype = cfg.dtype }
 
 -- a preset is a model, an optimiser, and what its step is given
 local presets = {}
