@@ -84,6 +84,9 @@ void ml_pool_shutdown(void);
 enum { ML_ISA_SCALAR, ML_ISA_AVX2, ML_ISA_AVX512, ML_ISA_NEON, ML_ISA_COUNT };
 bool ml_cpu_has(int isa);          /* built in and present on this machine (OS support too) */
 const char *ml_isa_name(int isa);  /* "scalar", "avx2", "avx512", "neon" */
+bool ml_cpu_pairs(void);           /* vdpbf16ps */
+bool ml_cpu_tiles(void);           /* tdpbf16ps; the first call asks the system for the tiles */
+bool ml_cpu_fast_pairs(void);      /* vdpbf16ps at the rate of an FMA: not so on Intel's */
 const char *ml_cpu_name(void);     /* brand string */
 int ml_cpu_count(void);            /* processors this process may use */
 

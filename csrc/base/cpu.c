@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -28,6 +29,35 @@ bool ml_cpu_has(int isa) {
 #endif
   return false;
 }
+
+#if defined(__x86_64__)
+/* bit of a register (0 eax, 3 edx) of leaf 7: compilers' names for these are younger than they */
+static bool leaf7(unsigned sub, int reg, int bit) {
+  unsigned r[4];
+  return __get_cpuid_count(7, sub, &r[0], &r[1], &r[2], &r[3]) && r[reg] >> bit & 1;
+}
+
+bool ml_cpu_pairs(void) { return ml_cpu_has(ML_ISA_AVX512) && leaf7(1, 0, 5); }
+
+/* Linux lends the tile registers (8 KiB of state a thread) only to programs that ask */
+bool ml_cpu_tiles(void) {
+  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+  if (!ml_cpu_has(ML_ISA_AVX512) || !leaf7(0, 3, 22) || !leaf7(0, 3, 24)) return false;
+  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+bool ml_cpu_fast_pairs(void) {
+  unsigned r[4];
+  char vendor[12];
+  if (!ml_cpu_pairs() || !__get_cpuid(0, &r[0], &r[1], &r[2], &r[3])) return false;
+  memcpy(vendor, &r[1], 4), memcpy(vendor + 4, &r[3], 4), memcpy(vendor + 8, &r[2], 4);
+  return memcmp(vendor, "GenuineIntel", 12) != 0;
+}
+#else
+bool ml_cpu_pairs(void) { return false; }
+bool ml_cpu_tiles(void) { return false; }
+bool ml_cpu_fast_pairs(void) { return false; }
+#endif
 
 const char *ml_cpu_name(void) {
 #if defined(__x86_64__)

@@ -12,11 +12,17 @@
 **   PAIRS  c = fma(a[k], b[k], fma(a[k+1], b[k+1], c)), k ascending by 2: vdpbf16ps (Zen 4, Zen 5);
 **   TILES  c = c + (e + o) for each 32 of k, e the FMA chain from +0 of the even k of those 32, o
 **          of the odd ones: tdpbf16ps (AMX: Sapphire Rapids and later).
-** A k that does not divide is filled up with zeros. The block of k is ML_DET_GEMM16_K. */
+** A k that 2 or 32 does not divide is filled up with zeros. The block of k is ML_DET_GEMM16_K. */
 enum { ML_GEMM_PAIRS = ML_DTYPES, ML_GEMM_TILES };
 static inline bool ml_gemm_is_bf16(int kind) { return kind >= ML_GEMM_PAIRS; }
 /* is there an instruction for it here (and the ISA in use may use it)? */
 bool ml_gemm_native(int kind);
+/* Which of the two ways products take; the bits are the same. AUTO is the faster one: the
+** instruction where it is native, but for PAIRS on Intel's processors, where two FMAs beat it.
+** NATIVE without the instruction is EMULATE. Packed operands serve both ways. */
+enum { ML_GEMM_AUTO, ML_GEMM_EMULATE, ML_GEMM_NATIVE };
+void ml_gemm_way(int way);
+bool ml_gemm_uses_native(int kind);
 
 /* Strides in elements: A(i, p) = a[i*ars + p*acs], B(p, j) = b[p*brs + j*bcs], C(i, j) =
 ** c[i*ldc + j]. One stride of A and one of B are 1 in every fast case (NN, NT, TN); others work.

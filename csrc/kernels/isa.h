@@ -4,6 +4,9 @@
 #define ML_KERNELS_ISA_H
 #include "kernels/simd.h"
 #include "kernels/kernels.h"
+#if defined(ML_USE_F64)
+#define KERNEL_F32(ret, name, args)
+#endif
 #define KERNEL(ret, name, args) ret K(name) args;
 #include "kernels/kernels.def"
 #undef KERNEL

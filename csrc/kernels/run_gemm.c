@@ -4,15 +4,19 @@
 **
 ** One big product runs in two regions: pack B (shared), then tiles of C, each packing its own
 ** rows of A block by block. Tiles that split columns share A too. Small products and batches
-** run in one region whose tasks pack for themselves. */
+** run in one region whose tasks pack for themselves.
+**
+** f32, f64 and the bf16 kinds differ in their kernels, sizes and block of k, which plan holds. */
 #include <string.h>
 
+#include "kernels/flush.h"
 #include "kernels/gemm.h"
 
 enum {
-  KB = ML_DET_GEMM_K,
   TILE_ROWS = 168,         /* rows of A packed at a time: 168 x 512 floats are 336 KiB of L2 */
   OWN_COLS = 384,          /* columns of B a task packs at a time for itself: 768 KiB */
+  TILE_BYTES = 768 << 10,  /* bf16: of A or of B at a time, */
+  TILE_MOST = 512,         /* at most so many rows or columns of it */
   PACK_COLS = 256,         /* least width of a task that packs for all */
   ENGINE_ROWS = 256,       /* rows of C an outside engine gets at a time */
   SHARED_BYTES = 16 << 20, /* of B packed between two regions, at most */
@@ -32,7 +36,12 @@ static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 typedef struct {
   const ml_gemm *g;
   const ml_kernels *kn;
-  int64_t es, mr, nr;   /* element size, panel widths */
+  int kind;
+  bool half, native;    /* a bf16 kind; by its instruction */
+  int64_t es, cs, bs;   /* element sizes of A, of C, of B before it is packed, */
+  int64_t as, fs;       /* of A's panels, of bias and residual */
+  int64_t kb, ku;       /* block of k; what k of a panel is a multiple of */
+  int64_t mr, nr;       /* panel widths */
   int64_t rows, cols;   /* tiles of C */
   int64_t k0, k1;       /* chunk of k */
   int64_t n0, n1;       /* chunk of columns */
@@ -42,77 +51,163 @@ typedef struct {
   int64_t btasks;
 } plan;
 
-static const char *in(const plan *p, const void *base, int64_t index) {
-  return (const char *)base + index * p->es;
+/* element `index` of what starts at base */
+static const char *in(const void *base, int64_t size, int64_t index) {
+  return (const char *)base + index * size;
 }
-static char *out(const plan *p, void *base, int64_t index) {
-  return (char *)base + index * p->es;
+static char *out(void *base, int64_t size, int64_t index) { return (char *)base + index * size; }
+
+static void plan_half(plan *p) {
+  p->half = true, p->native = ml_gemm_uses_native(p->kind), p->kn = ml_k(ML_F32);
+  p->es = p->bs = 2, p->fs = 4, p->cs = p->g->narrow ? 2 : 4, p->as = p->native ? 2 : 4;
+  p->kb = ML_DET_GEMM16_K, p->ku = p->nr = 32, p->mr = p->kn->gemm16_mr(p->kind, p->native);
 }
 
-static plan plan_of(int dtype, const ml_gemm *g) {
-  plan p = {.g = g, .kn = ml_k(dtype), .es = ml_dtype_size(dtype)};
-  p.mr = p.kn->gemm_mr(), p.nr = p.kn->gemm_nr();
-  p.k1 = g->k, p.n1 = g->n;
+static plan plan_of(int kind, const ml_gemm *g) {
+  plan p = {.g = g, .kind = kind, .k1 = g->k, .n1 = g->n};
+  if (ml_gemm_is_bf16(kind)) {
+    plan_half(&p);
+    return p;
+  }
+  p.kn = ml_k(kind), p.es = p.cs = p.bs = p.as = p.fs = ml_dtype_size(kind);
+  p.kb = ML_DET_GEMM_K, p.ku = 1, p.mr = p.kn->gemm_mr(), p.nr = p.kn->gemm_nr();
   return p;
+}
+
+/* ---- the kernels, f32's and f64's or bf16's ---- */
+static void pack_a(const plan *p, char *panels, int64_t i, int64_t m, int64_t pc, int64_t kc,
+                   int64_t ldp) {
+  const ml_gemm *g = p->g;
+  const void *a = in(g->a, p->es, i * g->ars + pc * g->acs);
+  if (p->half)
+    p->kn->gemm16_pack_a(p->kind, p->native, panels, ldp, a, g->ars, g->acs, m, kc);
+  else p->kn->gemm_pack_a(panels, ldp, a, g->ars, g->acs, m, kc);
+}
+
+static void pack_b(const plan *p, char *panels, int64_t j, int64_t n, int64_t pc, int64_t kc,
+                   int64_t ldp) {
+  const ml_gemm *g = p->g;
+  const void *b = in(g->b, p->bs, pc * g->brs + j * g->bcs);
+  if (p->half)
+    p->kn->gemm16_pack_b((uint16_t *)panels, ldp, b, p->bs == 4, g->brs, g->bcs, kc, n);
+  else p->kn->gemm_pack_b(panels, ldp, b, g->brs, g->bcs, kc, n);
 }
 
 /* ---- a part of C ---- */
 typedef struct { int64_t i0, i1, j0, j1; } part;
 
-static int64_t scratch_rows(const plan *p) { return round_up(TILE_ROWS, p->mr); }
-static int64_t scratch_cols(const plan *p) { return round_up(OWN_COLS, p->nr); }
+/* how many lines of A or B, each a block of k long, fill TILE_BYTES */
+static int64_t lines(const plan *p, int64_t size, int64_t width) {
+  int64_t k = round_up(most(least(p->g->k, p->kb), 1), p->ku);
+  return most(least(TILE_BYTES / (k * size), TILE_MOST) / width, 1) * width;
+}
+static int64_t scratch_rows(const plan *p) {
+  return p->half ? lines(p, p->as, p->mr) : round_up(TILE_ROWS, p->mr);
+}
+static int64_t scratch_cols(const plan *p) {
+  return p->half ? lines(p, p->es, p->nr) : round_up(OWN_COLS, p->nr);
+}
+static int64_t scratch_k(const plan *p) {
+  return p->half ? round_up(least(p->g->k, p->kb), p->ku) : p->kb;
+}
+
+/* a bf16 result of several blocks: their sums are kept in float until the last */
+static bool sums_apart(const plan *p) { return p->g->narrow && p->g->k > p->kb; }
+
+/* a worker's scratch: rows of A, columns of B, sums */
+static int64_t b_room(const plan *p) { return round_up(scratch_rows(p) * scratch_k(p) * p->as, 64); }
+static int64_t sums_room(const plan *p) {
+  return b_room(p) + round_up(scratch_cols(p) * scratch_k(p) * p->es, 64);
+}
 static size_t scratch_bytes(const plan *p) {
-  return (size_t)((scratch_rows(p) + scratch_cols(p)) * KB * p->es);
+  return (size_t)(sums_room(p) + (sums_apart(p) ? scratch_rows(p) * scratch_cols(p) * 4 : 0));
 }
 
 /* Is A read where it lies? Packing costs as much as some 32 columns, which few columns do not
 ** pay back; but from far strides tiles read slower (pages, sets of the first-level cache). The
-** bounds are where the two met on the machine of tests/bench. */
+** bounds are where the two met on the machine of tests/bench. Of the bf16 kernels AMX's alone
+** can, whole steps of k only. */
 static bool a_in_place(const plan *p) {
   const ml_gemm *g = p->g;
+  if (p->half)
+    return p->native && p->kind == ML_GEMM_TILES && g->acs == 1 && g->k % p->ku == 0;
   if (g->acs == 1) return g->m <= 4 || (g->ars * p->es < 2048 && g->n <= 768);
   return g->ars == 1 && g->acs * p->es < 2048 && g->n <= 128;
+}
+
+/* rows of A for one block of k: packed, or in place */
+typedef struct { const char *at; int64_t ld, rs, cs; } operand;
+
+static operand rows_of_a(const plan *p, int64_t i, int64_t m, int64_t pc, int64_t kc, char *tmp) {
+  const ml_gemm *g = p->g;
+  int64_t ld = round_up(kc, p->ku) * p->mr;
+  operand a = {tmp, ld, p->half ? p->ku : 1, p->half ? p->ku * p->mr : p->mr};
+  if (p->ap) {
+    a.ld = p->lda, a.at = in(p->ap, p->as, i / p->mr * a.ld + (pc - p->k0) * p->mr);
+  } else if (a_in_place(p)) {
+    a.at = in(g->a, p->es, i * g->ars + pc * g->acs);
+    a.ld = p->mr * g->ars, a.rs = g->ars, a.cs = p->half ? p->ku : g->acs;
+  } else {
+    pack_a(p, tmp, i, m, pc, kc, ld);
+  }
+  return a;
 }
 
 /* rows [i0, i1) x columns [j0, j1) for the block of k at pc; b: packed, ldb between panels */
 static void part_block(const plan *p, part t, int64_t pc, const char *b, int64_t ldb, char *tmp) {
   const ml_gemm *g = p->g;
-  int64_t kc = least(p->k1 - pc, KB), step = scratch_rows(p);
+  int64_t kc = least(p->k1 - pc, p->kb), step = scratch_rows(p), n = t.j1 - t.j0;
   bool last = pc + kc == g->k, add = g->accumulate || pc > 0;
-  const char *bias = last && g->bias ? in(p, g->bias, t.j0) : NULL;
+  const void *bias = last && g->bias ? in(g->bias, p->fs, t.j0) : NULL;
   for (int64_t i = t.i0; i < t.i1; i += step) {
-    int64_t m = least(t.i1 - i, step), lda = kc * p->mr, ars = 1, acs = p->mr;
-    const char *a = in(p, g->a, i * g->ars + pc * g->acs), *res = NULL;
-    if (p->ap) lda = p->lda, a = p->ap + (i / p->mr * lda + (pc - p->k0) * p->mr) * p->es;
-    else if (a_in_place(p)) lda = p->mr * g->ars, ars = g->ars, acs = g->acs;
-    else p->kn->gemm_pack_a(tmp, lda, a, g->ars, g->acs, m, kc), a = tmp;
-    if (last && g->residual) res = in(p, g->residual, i * g->ldr + t.j0);
-    p->kn->gemm_tile(out(p, g->c, i * g->ldc + t.j0), g->ldc, a, lda, ars, acs, b, ldb, m,
-                     t.j1 - t.j0, kc, add, bias, res, g->ldr);
+    int64_t m = least(t.i1 - i, step), ldc = g->ldc;
+    operand a = rows_of_a(p, i, m, pc, kc, tmp);
+    const void *res = last && g->residual ? in(g->residual, p->fs, i * g->ldr + t.j0) : NULL;
+    void *c = out(g->c, p->cs, i * g->ldc + t.j0), *h = NULL;
+    if (g->narrow) h = last ? c : NULL, c = tmp + sums_room(p), ldc = scratch_cols(p);
+    if (p->half)
+      p->kn->gemm16_tile(p->kind, p->native, c, ldc, h, g->ldc, a.at, a.ld, a.rs, a.cs,
+                         (const uint16_t *)b, ldb, m, n, kc, add, bias, res, g->ldr);
+    else
+      p->kn->gemm_tile(c, ldc, a.at, a.ld, a.rs, a.cs, b, ldb, m, n, kc, add, bias, res, g->ldr);
   }
 }
 
 /* the blocks of [k0, k1) in order; an empty k still has one, whose sum is +0 */
-static void part_run(const plan *p, part t, int worker) {
-  const ml_gemm *g = p->g;
-  char *tmp = ml_scratch(worker), *own = tmp + scratch_rows(p) * KB * p->es;
-  if (t.i0 >= t.i1 || t.j0 >= t.j1) return;
+static void part_blocks(const plan *p, part t, char *tmp) {
+  char *own = tmp + b_room(p);
   int64_t pc = p->k0;
   do {
-    int64_t kc = least(p->k1 - pc, KB), step = scratch_cols(p);
+    int64_t kc = least(p->k1 - pc, p->kb), step = scratch_cols(p);
     if (p->bp) {
       int64_t at = (t.j0 - p->n0) / p->nr * p->ldb + (pc - p->k0) * p->nr;
       part_block(p, t, pc, p->bp + at * p->es, p->ldb, tmp);
     } else {
+      int64_t ldb = round_up(kc, p->ku) * p->nr;
       for (int64_t j = t.j0; j < t.j1; j += step) {
         part s = {t.i0, t.i1, j, least(j + step, t.j1)};
-        p->kn->gemm_pack_b(own, kc * p->nr, in(p, g->b, pc * g->brs + j * g->bcs), g->brs,
-                           g->bcs, kc, s.j1 - j);
-        part_block(p, s, pc, own, kc * p->nr, tmp);
+        pack_b(p, own, j, s.j1 - j, pc, kc, ldb);
+        part_block(p, s, pc, own, ldb, tmp);
       }
     }
     pc += kc;
   } while (pc < p->k1);
+}
+
+static void part_run(const plan *p, part t, int worker) {
+  char *tmp = ml_scratch(worker);
+  if (t.i0 >= t.i1 || t.j0 >= t.j1) return;
+  if (!p->half) {
+    part_blocks(p, t, tmp);
+    return;
+  }
+  ml_flush mode = ml_flush_on();
+  int64_t rows = sums_apart(p) ? scratch_rows(p) : t.i1 - t.i0;
+  int64_t cols = sums_apart(p) ? scratch_cols(p) : t.j1 - t.j0;
+  for (int64_t i = t.i0; i < t.i1; i += rows)
+    for (int64_t j = t.j0; j < t.j1; j += cols)
+      part_blocks(p, (part){i, least(i + rows, t.i1), j, least(j + cols, t.j1)}, tmp);
+  ml_flush_off(mode);
 }
 
 /* tile t of rows x cols: panels dealt out evenly */
@@ -133,7 +228,6 @@ static void tile_task(void *ctx, int64_t task, int worker) {
 /* B first, then A; each task a stretch of panels for one stretch of k */
 static void pack_task(void *ctx, int64_t task, int worker) {
   const plan *p = ctx;
-  const ml_gemm *g = p->g;
   int64_t ks = ceil_div(p->k1 - p->k0, p->kw);
   bool is_a = task >= p->btasks;
   if (is_a) task -= p->btasks;
@@ -141,21 +235,19 @@ static void pack_task(void *ctx, int64_t task, int worker) {
   (void)worker;
   if (is_a) {
     int64_t i = task / ks * p->aw;
-    p->kn->gemm_pack_a(p->ap + (i / p->mr * p->lda + off * p->mr) * p->es, p->lda,
-                       in(p, g->a, i * g->ars + pc * g->acs), g->ars, g->acs,
-                       least(p->aw, g->m - i), kc);
+    pack_a(p, p->ap + (i / p->mr * p->lda + off * p->mr) * p->as, i, least(p->aw, p->g->m - i),
+           pc, kc, p->lda);
   } else {
     int64_t j = task / ks * p->bw;
-    p->kn->gemm_pack_b(p->bp + (j / p->nr * p->ldb + off * p->nr) * p->es, p->ldb,
-                       in(p, g->b, pc * g->brs + (p->n0 + j) * g->bcs), g->brs, g->bcs, kc,
-                       least(p->bw, p->n1 - p->n0 - j));
+    pack_b(p, p->bp + (j / p->nr * p->ldb + off * p->nr) * p->es, p->n0 + j,
+           least(p->bw, p->n1 - p->n0 - j), pc, kc, p->ldb);
   }
 }
 
 /* packs the chunk's B into bp and, if there is an ap, its A */
 static void pack_all(plan *p) {
-  int64_t n = p->n1 - p->n0, k = p->k1 - p->k0;
-  p->bw = round_up(PACK_COLS, p->nr), p->aw = round_up(PACK_COLS / 2, p->mr), p->kw = KB;
+  int64_t n = p->n1 - p->n0, k = round_up(p->k1 - p->k0, p->ku);
+  p->bw = round_up(PACK_COLS, p->nr), p->aw = round_up(PACK_COLS / 2, p->mr), p->kw = p->kb;
   p->ldb = k * p->nr, p->lda = k * p->mr;
   int64_t ks = ceil_div(k, p->kw);
   p->btasks = ceil_div(n, p->bw) * ks;
@@ -163,16 +255,16 @@ static void pack_all(plan *p) {
   ml_parallel(p->btasks + atasks, pack_task, p);
 }
 
-size_t ml_gemm_packed_bytes(int dtype, int64_t k, int64_t n) {
-  return (size_t)(round_up(n, ml_k(dtype)->gemm_nr()) * k * ml_dtype_size(dtype));
+size_t ml_gemm_packed_bytes(int kind, int64_t k, int64_t n) {
+  plan p = plan_of(kind, &(ml_gemm){.n = n, .k = k});
+  return (size_t)(round_up(n, p.nr) * round_up(k, p.ku) * p.es);
 }
 
-int ml_gemm_pack(int dtype, void *packed, const void *b, int bdt, int64_t brs, int64_t bcs,
+int ml_gemm_pack(int kind, void *packed, const void *b, int bdt, int64_t brs, int64_t bcs,
                  int64_t k, int64_t n) {
-  (void)bdt;
   ml_gemm g = {.n = n, .k = k, .b = b, .brs = brs, .bcs = bcs};
-  plan p = plan_of(dtype, &g);
-  p.bp = packed;
+  plan p = plan_of(kind, &g);
+  p.bs = ml_dtype_size(bdt), p.bp = packed;
   pack_all(&p);
   return ML_OK;
 }
@@ -191,9 +283,10 @@ static void split(plan *p) {
 ** otherwise all of k, and as many columns as SHARED_BYTES hold. */
 static void chunk(const plan *p, int64_t *kstep, int64_t *nstep) {
   int64_t room = SHARED_BYTES / p->es, near = NEAR_BYTES / p->es;
-  int64_t k = p->g->k, n = round_up(p->g->n, p->nr);
+  int64_t k = round_up(p->g->k, p->ku), n = round_up(p->g->n, p->nr);
   *kstep = k, *nstep = n;
-  if (k > 2 * most(p->g->m, n) && k * n > near) *kstep = most(near / n / KB, 1) * KB;
+  if (k > 2 * most(p->g->m, n) && k * n > near && !sums_apart(p))
+    *kstep = most(near / n / p->kb, 1) * p->kb;
   if (*kstep * n > room) *nstep = most(room / *kstep / p->nr, 1) * p->nr;
 }
 
@@ -204,8 +297,9 @@ static int run_shared(plan *p) {
   p->n1 = least(nstep, g->n);
   split(p);
   bool share_a = p->cols > 1 && g->m > p->mr && !a_in_place(p);
-  size_t bbytes = (size_t)(least(kstep, g->k) * nstep * p->es);
-  size_t abytes = share_a ? (size_t)(round_up(g->m, p->mr) * least(kstep, g->k) * p->es) : 0;
+  int64_t k = least(kstep, round_up(g->k, p->ku));
+  size_t bbytes = (size_t)(k * nstep * p->es);
+  size_t abytes = share_a ? (size_t)(round_up(g->m, p->mr) * k * p->as) : 0;
   char *room = ml_alloc(bbytes + abytes);
   if (!room) return ML_ENOMEM;
   p->bp = room, p->ap = share_a ? room + bbytes : NULL;
@@ -221,14 +315,14 @@ static int run_shared(plan *p) {
 
 /* B is packed already: tiles only */
 static void run_packed(plan *p) {
-  p->bp = (char *)(uintptr_t)p->g->packed, p->ldb = p->g->k * p->nr;
+  p->bp = (char *)(uintptr_t)p->g->packed, p->ldb = round_up(p->g->k, p->ku) * p->nr;
   split(p);
   ml_parallel(p->rows * p->cols, tile_task, p);
 }
 
 /* ---- many products, or small ones ---- */
 typedef struct {
-  int dtype;
+  int kind;
   const ml_gemm *g;
   int64_t slices; /* of the rows of each product */
 } batch;
@@ -236,69 +330,83 @@ typedef struct {
 static void batch_task(void *ctx, int64_t task, int worker) {
   const batch *b = ctx;
   const ml_gemm *g = b->g + task / b->slices;
-  plan p = plan_of(b->dtype, g);
+  plan p = plan_of(b->kind, g);
   p.rows = b->slices, p.cols = 1;
-  if (g->packed) p.bp = (char *)(uintptr_t)g->packed, p.ldb = g->k * p.nr;
+  if (g->packed) p.bp = (char *)(uintptr_t)g->packed, p.ldb = round_up(g->k, p.ku) * p.nr;
   part_run(&p, tile_part(&p, task % b->slices), worker);
 }
 
 /* expected nanoseconds of one thread: arithmetic, and B once through memory */
-static double cost_ns(const ml_gemm *g) {
-  return 2e-2 * (double)g->m * (double)g->n * (double)g->k + 0.2 * (double)g->n * (double)g->k;
+static double cost_ns(int kind, const ml_gemm *g) {
+  double a = kind == ML_GEMM_TILES && ml_gemm_uses_native(kind) ? 1e-3 : 2e-2;
+  double b = ml_gemm_is_bf16(kind) ? 0.1 : 0.2;
+  return a * (double)g->m * (double)g->n * (double)g->k + b * (double)g->n * (double)g->k;
 }
 
-static int64_t slices_of(const ml_gemm *g, int64_t count) {
+static int64_t slices_of(int kind, const ml_gemm *g, int64_t count) {
   double ns = 0;
-  for (int64_t i = 0; i < count; i++) ns += cost_ns(g + i);
+  for (int64_t i = 0; i < count; i++) ns += cost_ns(kind, g + i);
   int64_t T = ml_threads();
   if (ns < SMALL_NS || count >= 4 * T) return 1;
   return ceil_div(4 * T, count);
 }
 
-static int run_batch(int dtype, const ml_gemm *g, int64_t count) {
-  batch b = {dtype, g, slices_of(g, count)};
+static int run_batch(int kind, const ml_gemm *g, int64_t count) {
+  batch b = {kind, g, slices_of(kind, g, count)};
   ml_parallel(count * b.slices, batch_task, &b);
   return ML_OK;
 }
 
-static int run_own(int dtype, const ml_gemm *g, int64_t count) {
-  plan p = plan_of(dtype, g);
-  int st = ml_scratch_reserve(scratch_bytes(&p));
+static int reserve(int kind, const ml_gemm *g, int64_t count) {
+  size_t bytes = 0;
+  for (int64_t i = 0; i < count; i++) {
+    plan p = plan_of(kind, g + i);
+    if (scratch_bytes(&p) > bytes) bytes = scratch_bytes(&p);
+  }
+  return ml_scratch_reserve(bytes);
+}
+
+static int run_own(int kind, const ml_gemm *g, int64_t count) {
+  plan p = plan_of(kind, g);
+  int st = reserve(kind, g, count);
   if (st != ML_OK) return st;
-  if (count > 1 || cost_ns(g) < SMALL_NS || g->n == 0 || g->k == 0)
-    return run_batch(dtype, g, count);
+  if (count > 1 || cost_ns(kind, g) < SMALL_NS || g->n == 0 || g->k == 0)
+    return run_batch(kind, g, count);
   if (!g->packed) return run_shared(&p);
   run_packed(&p);
   return ML_OK;
 }
 
 /* ---- residual == c: sums of early blocks would overwrite it, so a copy is kept ---- */
-static bool must_hold(const ml_gemm *g) { return g->residual == g->c && g->k > KB; }
+static bool must_hold(int64_t kb, const ml_gemm *g) {
+  return g->residual == g->c && g->k > kb;
+}
 
 static void hold_task(void *ctx, int64_t task, int worker) {
   const plan *p = ctx;
   int64_t n = p->g->n;
   (void)worker;
   for (int64_t i = task * ENGINE_ROWS; i < least((task + 1) * ENGINE_ROWS, p->g->m); i++)
-    memcpy(p->bp + i * n * p->es, in(p, p->g->c, i * p->g->ldc), (size_t)(n * p->es));
+    memcpy(p->bp + i * n * p->fs, in(p->g->c, p->fs, i * p->g->ldc), (size_t)(n * p->fs));
 }
 
 /* a copy of the products whose residuals all live apart from c; *held is to be freed */
-static int hold(int dtype, const ml_gemm **g, int64_t count, char **held) {
-  int64_t es = ml_dtype_size(dtype), head = round_up(count * (int64_t)sizeof **g, 64), all = head;
+static int hold(int kind, const ml_gemm **g, int64_t count, char **held) {
+  plan p = plan_of(kind, *g);
+  int64_t head = round_up(count * (int64_t)sizeof **g, 64), all = head;
   for (int64_t i = 0; i < count; i++)
-    if (must_hold(*g + i)) all += (*g)[i].m * (*g)[i].n * es;
+    if (must_hold(p.kb, *g + i)) all += (*g)[i].m * (*g)[i].n * p.fs;
   if (all == head) return ML_OK;
   char *room = ml_alloc((size_t)all);
   if (!room) return ML_ENOMEM;
   ml_gemm *copy = memcpy(room, *g, (size_t)count * sizeof **g);
   int64_t used = head;
   for (int64_t i = 0; i < count; i++) {
-    if (!must_hold(copy + i)) continue;
-    plan p = {.g = copy + i, .es = es, .bp = room + used};
+    if (!must_hold(p.kb, copy + i)) continue;
+    p.g = copy + i, p.bp = room + used;
     ml_parallel(ceil_div(p.g->m, ENGINE_ROWS), hold_task, &p);
     copy[i].residual = p.bp, copy[i].ldr = p.g->n;
-    used += p.g->m * p.g->n * es;
+    used += p.g->m * p.g->n * p.fs;
   }
   *held = room, *g = copy;
   return ML_OK;
@@ -316,26 +424,27 @@ typedef struct {
 static void engine_task(void *ctx, int64_t task, int worker) {
   const outside *o = ctx;
   ml_gemm s = o->g[task / o->slices];
-  plan p = {.g = &s, .kn = ml_k(o->dtype), .es = ml_dtype_size(o->dtype)};
+  const ml_kernels *kn = ml_k(o->dtype);
+  int64_t es = ml_dtype_size(o->dtype);
   int64_t i0 = task % o->slices * ENGINE_ROWS;
   (void)worker;
   if (i0 >= s.m || s.n == 0) return;
   s.m = least(s.m - i0, ENGINE_ROWS);
-  s.a = in(&p, s.a, i0 * s.ars), s.c = out(&p, s.c, i0 * s.ldc);
-  if (s.residual) s.residual = in(&p, s.residual, i0 * s.ldr);
+  s.a = in(s.a, es, i0 * s.ars), s.c = out(s.c, es, i0 * s.ldc);
+  if (s.residual) s.residual = in(s.residual, es, i0 * s.ldr);
   for (int64_t i = 0; s.residual && s.residual != s.c && i < s.m; i++) {
-    char *c = out(&p, s.c, i * s.ldc);
-    const char *r = in(&p, s.residual, i * s.ldr);
-    if (s.accumulate) p.kn->add(c, c, 1, r, 1, s.n);
-    else memcpy(c, r, (size_t)(s.n * p.es));
+    char *c = out(s.c, es, i * s.ldc);
+    const char *r = in(s.residual, es, i * s.ldr);
+    if (s.accumulate) kn->add(c, c, 1, r, 1, s.n);
+    else memcpy(c, r, (size_t)(s.n * es));
   }
   s.accumulate = s.accumulate || s.residual;
   const void *bias = s.bias;
   s.bias = s.residual = NULL;
   o->run(o->dtype, &s);
   for (int64_t i = 0; bias && i < s.m; i++) {
-    char *c = out(&p, s.c, i * s.ldc);
-    p.kn->add(c, c, 1, bias, 1, s.n);
+    char *c = out(s.c, es, i * s.ldc);
+    kn->add(c, c, 1, bias, 1, s.n);
   }
 }
 
@@ -361,13 +470,15 @@ static bool run_engine(int dtype, const ml_gemm *g, int64_t count, ml_gemm_engin
   return true;
 }
 
-int ml_gemm_run(int dtype, const ml_gemm *g, int64_t count) {
-  ml_gemm_engine *engine = dtype == ML_F64 ? ml_gemm_engine_f64 : ml_gemm_engine_f32;
+int ml_gemm_run(int kind, const ml_gemm *g, int64_t count) {
+  ml_gemm_engine *engine = kind == ML_F64   ? ml_gemm_engine_f64
+                           : kind == ML_F32 ? ml_gemm_engine_f32
+                                            : NULL;
   if (count <= 0) return ML_OK;
-  if (engine && run_engine(dtype, g, count, engine)) return ML_OK;
+  if (engine && run_engine(kind, g, count, engine)) return ML_OK;
   char *held = NULL;
-  int st = hold(dtype, &g, count, &held);
-  if (st == ML_OK) st = run_own(dtype, g, count);
+  int st = hold(kind, &g, count, &held);
+  if (st == ML_OK) st = run_own(kind, g, count);
   ml_free(held);
   return st;
 }
