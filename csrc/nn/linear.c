@@ -92,7 +92,7 @@ int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const vo
                    .b = ml_data(l->w[0]), .brs = l->in, .bcs = 1, .c = dx, .ldc = l->in}};
   int count = 1;
   int st = weight_products(m, l, g, &count, dy, x, rows);
-  if (st == ML_OK) st = ml_gemm_run(m->c.dtype, g, count);
+  for (int i = 0; i < count && st == ML_OK; i++) st = ml_gemm_run(m->c.dtype, g + i, 1);
   int64_t column = 0;
   for (int i = 0; i < l->parts && st == ML_OK; i++) {
     st = column_grad(m, SUM, l->b[i], (const char *)dy + column * m->es, l->out, NULL, rows,
