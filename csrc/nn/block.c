@@ -284,6 +284,7 @@ static int block_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   if (st == ML_OK) st = ml_node_saved(n, 0, &x);
   if (st == ML_OK) st = ml_tensor_like(&d, dy);
   if (st != ML_OK) return st;
+  p->stamp++; /* its workspaces lie where the head kept logits */
   if (p->m->c.recompute) st = forward_to_act(&r, ml_data(x));
   /* dx starts as dy: the residual path; each half adds its own */
   rows_job j = {p->m, ml_data(d), ml_data(dy), NULL};

@@ -85,6 +85,7 @@ static int embed_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   int st = ml_plan_fresh(p, n);
   if (st != ML_OK) return st;
   char *g = ml_data(dy);
+  p->stamp++; /* dm, too, lies where the head kept logits */
   if (ml_plan_drops(p)) {
     ml_plan_dropout(p, p->dm, g, 0);
     g = p->dm;

@@ -76,7 +76,7 @@ struct ml_plan {
   char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *partial;
   char *hn, *z;                     /* head: its input, pieces of logits */
   int64_t chunk, ldz, kept;         /* rows of a piece, and their stride; pieces kept */
-  int64_t stamp;                    /* counts who has written hn and z */
+  int64_t stamp;                    /* counts those who wrote into hn or z */
 };
 void ml_plan_ref(ml_plan *p);
 ml_slot ml_plan_slot(const ml_plan *p, int64_t i);

@@ -48,16 +48,22 @@ static ml_slot take_slot(arena *a, const ml_config *c, int64_t N) {
   return s;
 }
 
-static void take_backward(arena *a, ml_plan *p, const ml_config *c) {
+/* workspaces of a block's backward: the head is done with its pieces by then */
+static void take_block_backward(arena *a, ml_plan *p, const ml_config *c) {
   ml_widths w = ml_config_widths(c);
   int64_t es = ml_dtype_size(c->dtype), N = p->N;
   p->dqkv = take(a, N, w.W, es);
   p->dqk = c->qk_norm == ML_QK_NONE ? p->dqkv : take(a, N, w.A + w.KA, es);
   p->dout = take(a, N, w.A, es);
-  p->dh = take(a, N, w.d, es);
   p->du = take(a, N, w.U, es);
   p->dact = take(a, N, w.F, es);
   p->dm = take(a, N, w.d, es);
+}
+
+static void take_backward(arena *a, ml_plan *p, const ml_config *c) {
+  ml_widths w = ml_config_widths(c);
+  int64_t es = ml_dtype_size(c->dtype), N = p->N;
+  p->dh = take(a, N, w.d, es);
   /* partial column sums: of chunks of rows, or of each token's heads */
   int64_t chunks = (N + ML_DET_ROWS - 1) / ML_DET_ROWS;
   int64_t columns = max3(w.W, w.U, w.d), gains = 0;
@@ -76,7 +82,6 @@ enum { HEAD_ROWS = 8 * ML_DET_GEMM_K, HEAD_BYTES = 72 << 20, HEAD_GAP = 16 };
 static void take_head(arena *a, ml_plan *p, const ml_config *c) {
   int64_t es = ml_dtype_size(c->dtype);
   int64_t blocks = (c->vocab + ML_DET_HEAD_VOCAB - 1) / ML_DET_HEAD_VOCAB;
-  p->hn = take(a, p->N, c->dim, es);
   p->chunk = p->N < HEAD_ROWS ? p->N : HEAD_ROWS;
   p->ldz = (c->vocab < ML_DET_HEAD_VOCAB ? c->vocab : ML_DET_HEAD_VOCAB) + HEAD_GAP;
   int64_t fit = HEAD_BYTES / (p->chunk * p->ldz * es);
@@ -102,7 +107,13 @@ static void layout(arena *a, ml_plan *p, const ml_config *c) {
   p->slot_bytes = a->at - at;
   if (p->slots > 1) take(a, p->slots - 1, (int64_t)p->slot_bytes, 1);
   if (p->grad) take_backward(a, p, c);
+  p->hn = take(a, N, c->dim, es);
+  at = a->at; /* one room for the two */
+  if (p->grad) take_block_backward(a, p, c);
+  size_t end = a->at;
+  a->at = at;
   take_head(a, p, c);
+  if (a->at < end) a->at = end;
 }
 
 static int64_t slots_for(const ml_config *c, bool grad) {
