@@ -99,7 +99,7 @@ static void act_rows(void *ctx, int64_t r0, int64_t r1) {
   const run *r = ctx;
   const ml_kernels *k = r->m->k;
   int64_t F = r->m->w.F, es = r->m->es, n = (r1 - r0) * F;
-  char *y = r->s.act + r0 * F * es, *u = r->s.u + r0 * r->m->w.U * es;
+  char *y = r->p->act + r0 * F * es, *u = r->s.u + r0 * r->m->w.U * es;
   switch (r->m->c.activation) {
     case ML_ACT_SWIGLU:
       for (int64_t i = 0; i < r1 - r0; i++)
@@ -111,21 +111,23 @@ static void act_rows(void *ctx, int64_t r0, int64_t r1) {
   }
 }
 
+/* du; and dact becomes the activation again, which the slot does not keep */
 static void act_grad_rows(void *ctx, int64_t r0, int64_t r1) {
   const run *r = ctx;
   const ml_kernels *k = r->m->k;
   int64_t F = r->m->w.F, U = r->m->w.U, es = r->m->es, n = (r1 - r0) * F;
-  char *dy = r->p->dact + r0 * F * es, *u = r->s.u + r0 * U * es, *du = r->p->du + r0 * U * es;
+  char *dy = r->p->act + r0 * F * es, *u = r->s.u + r0 * U * es, *du = r->p->du + r0 * U * es;
   switch (r->m->c.activation) {
     case ML_ACT_SWIGLU:
       for (int64_t i = 0; i < r1 - r0; i++)
         k->swiglu_grad(du + 2 * i * F * es, du + (2 * i + 1) * F * es, dy + i * F * es,
-                       u + 2 * i * F * es, u + (2 * i + 1) * F * es, F);
-      break;
+                       dy + i * F * es, u + 2 * i * F * es, u + (2 * i + 1) * F * es, F);
+      return;
     case ML_ACT_GELU: k->gelu_grad(du, dy, 1, u, 1, n); break;
     case ML_ACT_GELU_TANH: k->gelu_tanh_grad(du, dy, 1, u, 1, n); break;
     default: k->relu2_grad(du, dy, 1, u, 1, n); break;
   }
+  act_rows(ctx, r0, r1);
 }
 
 /* ---- forward ---- */
@@ -159,7 +161,7 @@ static int project(const run *r, const ml_linear *l, void *y, const void *h, con
 
 static uint32_t site_of(const run *r, int place) { return (uint32_t)(2 * r->layer + place); }
 
-/* what the slot keeps, all but the block's output */
+/* what the slot and p->act keep, all but the block's output */
 static int forward_to_act(run *r, const void *x) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
@@ -180,7 +182,7 @@ static int forward_to_act(run *r, const void *x) {
 
 static int forward(run *r, void *y, const void *x) {
   int st = forward_to_act(r, x);
-  return st == ML_OK ? project(r, &r->l->down, y, r->s.act, r->s.x2, site_of(r, 2)) : st;
+  return st == ML_OK ? project(r, &r->l->down, y, r->p->act, r->s.x2, site_of(r, 2)) : st;
 }
 
 /* ---- backward ---- */
@@ -196,9 +198,11 @@ static int mlp_backward(run *r, void *dx, const void *dy) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
   const void *g = through_dropout(r, dy, site_of(r, 2));
-  int st = ml_linear_backward(m, &r->l->down, p->dact, g, r->s.act, p->N, p->partial);
+  int st = ml_linear_backward_input(m, &r->l->down, p->act, g, p->N);
   if (st != ML_OK) return st;
   ml_rows_parallel(p->N, grain(m->w.F), act_grad_rows, r);
+  st = ml_linear_backward_weight(m, &r->l->down, g, p->act, p->N, p->partial);
+  if (st != ML_OK) return st;
   st = ml_linear_backward(m, &r->l->up, p->dh, p->du, r->s.h2, p->N, p->partial);
   if (st != ML_OK) return st;
   return ml_norm_backward(m, &r->l->norm2, dx, p->dh, r->s.x2, p->N, true, p->partial);
@@ -278,13 +282,13 @@ static int attention_backward(run *r, void *dx, const void *x) {
 
 static int block_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   ml_plan *p = n->ctx;
+  p->stamp++; /* its workspaces lie where the head kept logits */
   run r = run_of(p, (int)n->i[0], n->i[1]);
   ml_tensor *x, *d = NULL;
   int st = ml_plan_fresh(p, n);
   if (st == ML_OK) st = ml_node_saved(n, 0, &x);
   if (st == ML_OK) st = ml_tensor_like(&d, dy);
   if (st != ML_OK) return st;
-  p->stamp++; /* its workspaces lie where the head kept logits */
   if (p->m->c.recompute) st = forward_to_act(&r, ml_data(x));
   /* dx starts as dy: the residual path; each half adds its own */
   rows_job j = {p->m, ml_data(d), ml_data(dy), NULL};
@@ -324,6 +328,7 @@ static int one_block(ml_tensor **out, ml_plan *p, int layer, ml_tensor *x) {
   int st = ml_tensor_like(&y, x);
   if (st != ML_OK) return st;
   run r = run_of(p, layer, slot);
+  p->stamp++; /* as in backward: a head may have been asked before */
   st = forward(&r, ml_data(y), ml_data(x));
   if (st == ML_OK) st = record(p, y, x, layer, slot);
   if (st != ML_OK) {

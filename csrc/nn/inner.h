@@ -52,7 +52,7 @@ int ml_model_ready_grads(ml_model *m);
 int ml_model_pack(ml_model *m); /* weights for decoding, remade when the arena has changed */
 
 /* ---- plan.c ---- */
-typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u, *act; } ml_slot;
+typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u; } ml_slot;
 struct ml_plan {
   int64_t refs;
   ml_model *m;
@@ -73,7 +73,7 @@ struct ml_plan {
   char *valid, *weight, *logp, *g;  /* reals, one a row */
   ml_slot first;                    /* slot 0; the others follow at slot_bytes */
   size_t slot_bytes;
-  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *partial;
+  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *act, *dm, *partial;
   char *hn, *z;                     /* head: its input, pieces of logits */
   int64_t chunk, ldz, kept;         /* rows of a piece, and their stride; pieces kept */
   int64_t stamp;                    /* counts those who wrote into hn or z */
@@ -91,8 +91,13 @@ void ml_plan_dropout(const ml_plan *p, void *y, const void *x, uint32_t site);
 /* ---- linear.c: x, y are (rows, in), (rows, out) ---- */
 int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, const void *x, int64_t rows,
                       const void *residual, bool packed);
-/* dx = dy W, overwritten; adds into the gradients of weights and biases */
-int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+/* dx = dy W, overwritten */
+int ml_linear_backward_input(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+                             int64_t rows);
+/* adds into the gradients of weights and biases */
+int ml_linear_backward_weight(const ml_model *m, const ml_linear *l, const void *dy, const void *x,
+                              int64_t rows, void *partial);
+int ml_linear_backward( /* both */const ml_model *m, const ml_linear *l, void *dx, const void *dy,
                        const void *x, int64_t rows, void *partial);
 void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, const void *x, int64_t rows);
 /* dx (+)= ..., and the gradients of gain and bias */
