@@ -176,12 +176,14 @@ void K(swiglu)(real *y, const real *g, const real *u, int64_t n) {
   }
 }
 
-void K(swiglu_grad)(real *dg, real *du, const real *dy, const real *g, const real *u, int64_t n) {
+void K(swiglu_grad)(real *dg, real *du, real *y, const real *dy, const real *g, const real *u,
+                    int64_t n) {
   for (int64_t i = 0; i < n; i += 16) {
     vf x = v_loadn(g + i, n - i), d = v_loadn(dy + i, n - i), up = v_loadn(u + i, n - i);
-    vf s = v_sigmoid(x);
+    vf s = v_sigmoid(x), silu = v_mul(x, s);
     vf slope = v_mul(s, v_fma(x, v_sub(ONE, s), ONE));
-    v_storen(du + i, v_mul(d, v_mul(x, s)), n - i);
+    v_storen(y + i, v_mul(silu, up), n - i);
+    v_storen(du + i, v_mul(d, silu), n - i);
     v_storen(dg + i, v_mul(v_mul(d, up), slope), n - i);
   }
 }

@@ -101,7 +101,7 @@ static void act_row(void *ctx, int64_t n, char *tmp) {
   const ml_model *m = r->m;
   const ml_kernels *k = m->k;
   int64_t F = m->w.F, U = m->w.U;
-  char *u = ml_row_in(m, tmp, r->s.u + n * U * m->as, U), *row = r->s.act + n * F * m->as;
+  char *u = ml_row_in(m, tmp, r->s.u + n * U * m->as, U), *row = r->p->act + n * F * m->as;
   char *y = ml_row_out(m, tmp + U * m->es, row);
   switch (m->c.activation) {
     case ML_ACT_SWIGLU: k->swiglu(y, u, u + F * m->es, F); break;
@@ -112,21 +112,24 @@ static void act_row(void *ctx, int64_t n, char *tmp) {
   ml_row_done(m, row, y, F);
 }
 
+/* du; and the gradient of the activation becomes the activation again, which no slot keeps */
 static void act_grad_row(void *ctx, int64_t n, char *tmp) {
   const run *r = ctx;
   const ml_model *m = r->m;
   const ml_kernels *k = m->k;
   int64_t F = m->w.F, U = m->w.U, es = m->es;
-  char *u = ml_row_in(m, tmp, r->s.u + n * U * m->as, U);
-  char *dy = ml_row_in(m, tmp + U * es, r->p->dact + n * F * m->as, F);
+  char *u = ml_row_in(m, tmp, r->s.u + n * U * m->as, U), *act = r->p->act + n * F * m->as;
+  char *dy = ml_row_in(m, tmp + U * es, act, F);
   char *row = r->p->du + n * U * m->as, *du = ml_row_out(m, tmp + 2 * U * es, row);
   switch (m->c.activation) {
-    case ML_ACT_SWIGLU: k->swiglu_grad(du, du + F * es, dy, u, u + F * es, F); break;
+    case ML_ACT_SWIGLU: k->swiglu_grad(du, du + F * es, dy, dy, u, u + F * es, F); break;
     case ML_ACT_GELU: k->gelu_grad(du, dy, 1, u, 1, F); break;
     case ML_ACT_GELU_TANH: k->gelu_tanh_grad(du, dy, 1, u, 1, F); break;
     default: k->relu2_grad(du, dy, 1, u, 1, F); break;
   }
   ml_row_done(m, row, du, U);
+  if (m->c.activation == ML_ACT_SWIGLU) ml_row_done(m, act, dy, F);
+  else act_row(ctx, n, tmp);
 }
 
 /* ---- forward ---- */
@@ -161,7 +164,7 @@ static int project(const run *r, const ml_linear *l, void *y, const void *h, con
 
 static uint32_t site_of(const run *r, int place) { return (uint32_t)(2 * r->layer + place); }
 
-/* what the slot keeps, all but the block's output */
+/* what the slot and p->act keep, all but the block's output */
 static int forward_to_act(run *r, const void *x) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
@@ -182,7 +185,7 @@ static int forward_to_act(run *r, const void *x) {
 
 static int forward(run *r, void *y, const void *x) {
   int st = forward_to_act(r, x);
-  return st == ML_OK ? project(r, &r->l->down, y, r->s.act, r->s.x2, site_of(r, 2)) : st;
+  return st == ML_OK ? project(r, &r->l->down, y, r->p->act, r->s.x2, site_of(r, 2)) : st;
 }
 
 /* ---- backward ---- */
@@ -197,10 +200,11 @@ static int mlp_backward(run *r, void *dx, const void *dy) {
   const ml_model *m = r->m;
   ml_plan *p = r->p;
   const void *g = entering(r, dy, site_of(r, 2));
-  int st = ml_linear_backward(m, &r->l->down, p->dact, ML_ACTIVATION, g, r->s.act, p->N,
-                              p->partial);
+  int st = ml_linear_backward_input(m, &r->l->down, p->act, ML_ACTIVATION, g, p->N);
   if (st != ML_OK) return st;
   ml_each_row(p->N, m->w.F, act_grad_row, r);
+  st = ml_linear_backward_weight(m, &r->l->down, g, p->act, p->N, p->partial);
+  if (st != ML_OK) return st;
   st = ml_linear_backward(m, &r->l->up, p->dh, ML_REAL, p->du, r->s.h2, p->N, p->partial);
   if (st != ML_OK) return st;
   return ml_norm_backward(m, &r->l->norm2, dx, p->dh, r->s.x2, p->N, true, p->partial);
@@ -283,6 +287,7 @@ static int attention_backward(run *r, void *dx, const void *x) {
 
 static int block_backward(ml_node *n, ml_tensor *dy, ml_tensor **dx) {
   ml_plan *p = n->ctx;
+  p->stamp++; /* its workspaces lie where the head kept logits */
   run r = run_of(p, (int)n->i[0], n->i[1]);
   ml_tensor *x, *d = NULL;
   int st = ml_plan_fresh(p, n);
@@ -329,6 +334,7 @@ static int one_block(ml_tensor **out, ml_plan *p, int layer, ml_tensor *x) {
   int st = ml_tensor_like(&y, x);
   if (st != ML_OK) return st;
   run r = run_of(p, layer, slot);
+  p->stamp++; /* as in backward: a head may have been asked before */
   st = forward(&r, ml_data(y), ml_data(x));
   if (st == ML_OK) st = record(p, y, x, layer, slot);
   if (st != ML_OK) {

@@ -66,7 +66,7 @@ static inline int64_t ml_head_square(const ml_model *m) {
 }
 
 /* ---- plan.c ---- */
-typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u, *act; } ml_slot;
+typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u; } ml_slot;
 struct ml_plan {
   int64_t refs;
   ml_model *m;
@@ -87,7 +87,7 @@ struct ml_plan {
   char *valid, *weight, *logp, *g;  /* reals, one a row */
   ml_slot first;                    /* slot 0; the others follow at slot_bytes */
   size_t slot_bytes;
-  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *dact, *dm, *dy, *partial;
+  char *sum, *tmp, *dqkv, *dqk, *dout, *dh, *du, *act, *dm, *dy, *partial;
   char *hn, *z;                     /* head: its input, pieces of logits */
   int64_t chunk, ldz, kept;         /* rows of a piece, and their stride; pieces kept */
   int64_t stamp;                    /* counts those who wrote into hn or z */
@@ -108,7 +108,13 @@ enum { ML_REAL, ML_ACTIVATION };
 /* x is an activation, residual real */
 int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, int to, const void *x,
                       int64_t rows, const void *residual, bool packed);
-/* dx = dy W, overwritten; adds into the gradients of weights and biases. dy, x are activations */
+/* dx = dy W, overwritten. dy, and x below, are activations */
+int ml_linear_backward_input(const ml_model *m, const ml_linear *l, void *dx, int to,
+                             const void *dy, int64_t rows);
+/* adds into the gradients of weights and biases */
+int ml_linear_backward_weight(const ml_model *m, const ml_linear *l, const void *dy, const void *x,
+                              int64_t rows, void *partial);
+/* both */
 int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, const void *dy,
                        const void *x, int64_t rows, void *partial);
 /* x is real; what comes back is x as products read it: x itself, or rounded into y */

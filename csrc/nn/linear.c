@@ -139,13 +139,19 @@ static int weight_products(const ml_model *m, const ml_linear *l, ml_gemm *g, in
   return ML_OK;
 }
 
-int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, const void *dy,
-                       const void *x, int64_t rows, void *partial) {
-  ml_gemm g[4] = {{.m = rows, .n = l->in, .k = l->out, .a = dy, .ars = l->out, .acs = 1,
-                   .b = ml_data(l->w[0]), .brs = l->in, .bcs = 1, .c = dx, .ldc = l->in,
-                   .narrow = m->half && to == ML_ACTIVATION}};
-  if (m->half) g[0].packed = l->packed_dx, g[0].b = NULL;
-  int count = 1;
+int ml_linear_backward_input(const ml_model *m, const ml_linear *l, void *dx, int to,
+                             const void *dy, int64_t rows) {
+  ml_gemm g = {.m = rows, .n = l->in, .k = l->out, .a = dy, .ars = l->out, .acs = 1,
+               .b = ml_data(l->w[0]), .brs = l->in, .bcs = 1, .c = dx, .ldc = l->in,
+               .narrow = m->half && to == ML_ACTIVATION};
+  if (m->half) g.packed = l->packed_dx, g.b = NULL;
+  return ml_gemm_run(m->c.kind, &g, 1);
+}
+
+int ml_linear_backward_weight(const ml_model *m, const ml_linear *l, const void *dy, const void *x,
+                              int64_t rows, void *partial) {
+  ml_gemm g[3];
+  int count = 0;
   int st = weight_products(m, l, g, &count, dy, x, rows);
   for (int i = 0; i < count && st == ML_OK; i++) st = ml_gemm_run(m->c.kind, g + i, 1);
   int64_t column = 0;
@@ -155,6 +161,12 @@ int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, 
     column += l->w[i]->size[0];
   }
   return st;
+}
+
+int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, int to, const void *dy,
+                       const void *x, int64_t rows, void *partial) {
+  int st = ml_linear_backward_input(m, l, dx, to, dy, rows);
+  return st == ML_OK ? ml_linear_backward_weight(m, l, dy, x, rows, partial) : st;
 }
 
 /* ---- norms ---- */

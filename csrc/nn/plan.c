@@ -44,11 +44,10 @@ static ml_slot take_slot(arena *a, const ml_config *c, int64_t N) {
   s.x2 = take(a, N, w.d, es);
   s.h2 = take(a, N, w.d, as);
   s.u = take(a, N, w.U, as);
-  s.act = take(a, N, w.F, as);
   return s;
 }
 
-/* workspaces of a block's backward: the head is done with its pieces by then */
+/* what blocks use one after another; the head has its pieces in between */
 static void take_block_backward(arena *a, ml_plan *p, const ml_config *c) {
   ml_widths w = ml_config_widths(c);
   int64_t es = ml_dtype_size(c->dtype), as = ml_config_activation_size(c), N = p->N;
@@ -56,7 +55,7 @@ static void take_block_backward(arena *a, ml_plan *p, const ml_config *c) {
   p->dqk = c->qk_norm == ML_QK_NONE ? p->dqkv : take(a, N, w.A + w.KA, as);
   p->dout = take(a, N, w.A, as);
   p->du = take(a, N, w.U, as);
-  p->dact = take(a, N, w.F, as);
+  p->act = take(a, N, w.F, as); /* and its gradient: no slot keeps it, backward makes it again */
   p->dm = c->dropout > 0 ? take(a, N, w.d, es) : NULL;
   p->dy = as != es ? take(a, N, w.d, as) : NULL;
 }
@@ -112,6 +111,7 @@ static void layout(arena *a, ml_plan *p, const ml_config *c) {
   p->hn = take(a, N, c->dim, ml_config_activation_size(c));
   at = a->at; /* one room for the two */
   if (p->grad) take_block_backward(a, p, c);
+  else if (p->slots > 0) p->act = take(a, N, ml_config_widths(c).F, ml_config_activation_size(c));
   size_t end = a->at;
   a->at = at;
   take_head(a, p, c);
@@ -202,7 +202,7 @@ void ml_plan_free(ml_plan *p) {
 
 ml_slot ml_plan_slot(const ml_plan *p, int64_t i) {
   ml_slot s = p->first;
-  char **f[] = {&s.h1, &s.qkv, &s.qk, &s.o, &s.lse, &s.x2, &s.h2, &s.u, &s.act};
+  char **f[] = {&s.h1, &s.qkv, &s.qk, &s.o, &s.lse, &s.x2, &s.h2, &s.u};
   for (size_t j = 0; j < sizeof f / sizeof *f; j++) *f[j] += (size_t)i * p->slot_bytes;
   return s;
 }

@@ -103,7 +103,7 @@ CASE(copy, Y + t->lo * t->R, t->R, A1, LEN)
 CASE(widen, Y + t->lo, (const uint16_t *)t->a + t->lo, LEN)
 CASE(narrow, (uint16_t *)Y + t->lo, t->a + t->lo, LEN)
 CASE(swiglu, Y + t->lo, t->a + t->lo, t->b + t->lo, LEN)
-CASE(swiglu_grad, Y + t->lo, Y2 + t->lo, t->a + t->lo, t->b + t->lo, t->c + t->lo, LEN)
+CASE(swiglu_grad, Y + t->lo, Y2 + t->lo, Y3 + t->lo, t->a + t->lo, t->b + t->lo, t->c + t->lo, LEN)
 CASE(softcap, Y + t->lo, t->a + t->lo, LEN, 15)
 CASE(softcap_grad, Y + t->lo, t->a + t->lo, t->b + t->lo, LEN, 15)
 CASE(row_sum, Y, t->a, t->ld, RANGE, t->n)
@@ -557,7 +557,7 @@ static void row_gradients_match_differences(void **s) {
 
 static void gain_gradients_and_swiglu(void **s) {
   const ml_kernels *k = ml_k(ML_F64);
-  double dw[COLS], plain[CELLS], du[CELLS], up[CELLS];
+  double dw[COLS], plain[CELLS], du[CELLS], up[CELLS], again[CELLS];
   (void)s;
   draw64();
   k->rms_norm(plain, x64, COLS, NULL, 0, ROWS, COLS, 1e-6);
@@ -573,7 +573,8 @@ static void gain_gradients_and_swiglu(void **s) {
   }
   for (int i = 0; i < CELLS; i++) up[i] = unit();
   k->swiglu(y64, x64, up, CELLS);
-  k->swiglu_grad(d64, du, g64, x64, up, CELLS);
+  k->swiglu_grad(d64, du, again, g64, x64, up, CELLS);
+  assert_memory_equal(again, y64, sizeof y64);
   for (int i = 0; i < CELLS; i++) {
     double g = x64[i], h = 1e-5;
     near64(y64[i], r_silu(g) * up[i], 1e-13), near64(du[i], g64[i] * r_silu(g), 1e-13);
