@@ -60,12 +60,11 @@ int ml_linear_forward(const ml_model *m, const ml_linear *l, void *y, int to, co
 
 typedef struct {
   const ml_model *m;
-  int kind;
   char *partial;
-  const char *dy, *x; /* x: of norms */
+  int from; /* ML_REAL, ML_ACTIVATION: what dy is */
+  const char *dy;
   int64_t ld, rows, C;
 } column_job;
-enum { ROUNDED_SUM /* dy is an activation */, SUM, RMS_GAIN, LAYER_GAIN };
 
 /* sums of bf16 columns: a block of them at a time becomes reals */
 static void sum_widened(const column_job *j, char *y, int64_t r0, int64_t r1, char *tmp) {
@@ -79,15 +78,13 @@ static void sum_widened(const column_job *j, char *y, int64_t r0, int64_t r1, ch
 
 static void column_task(void *ctx, int64_t task, int worker) {
   const column_job *j = ctx;
-  const ml_kernels *k = j->m->k;
   int64_t r0 = task * ML_DET_ROWS, r1 = r0 + ML_DET_ROWS < j->rows ? r0 + ML_DET_ROWS : j->rows;
   char *y = j->partial + task * j->C * j->m->es;
-  double eps = j->m->c.eps;
-  if (j->kind == ROUNDED_SUM && j->m->half) sum_widened(j, y, r0, r1, ml_scratch(worker));
-  else if (j->kind <= SUM) k->col_sum(y, j->dy, j->ld, r0, r1, j->C);
-  else if (j->kind == RMS_GAIN) k->rms_norm_dw(y, j->dy, j->x, j->C, r0, r1, j->C, eps);
-  else k->layer_norm_dw(y, j->dy, j->x, j->C, r0, r1, j->C, eps);
+  if (j->m->half && j->from == ML_ACTIVATION) sum_widened(j, y, r0, r1, ml_scratch(worker));
+  else j->m->k->col_sum(y, j->dy, j->ld, r0, r1, j->C);
 }
+
+static int64_t chunks_of(int64_t rows) { return (rows + ML_DET_ROWS - 1) / ML_DET_ROWS; }
 
 int ml_finish_grad(const ml_model *m, ml_tensor *leaf, const void *partial, int64_t P) {
   ml_tensor *grad;
@@ -99,13 +96,12 @@ int ml_finish_grad(const ml_model *m, ml_tensor *leaf, const void *partial, int6
   return ML_OK;
 }
 
-static int column_grad(const ml_model *m, int kind, ml_tensor *leaf, const void *dy, int64_t ld,
-                       const void *x, int64_t rows, void *partial) {
+static int bias_grad(const ml_model *m, ml_tensor *leaf, int from, const void *dy, int64_t ld,
+                     int64_t rows, void *partial) {
   if (!ml_wants_grad(leaf)) return ML_OK;
-  int64_t P = (rows + ML_DET_ROWS - 1) / ML_DET_ROWS;
-  column_job j = {m, kind, partial, dy, x, ld, rows, ml_numel(leaf)};
-  ml_parallel(P, column_task, &j);
-  return ml_finish_grad(m, leaf, partial, P);
+  column_job j = {m, partial, from, dy, ld, rows, ml_numel(leaf)};
+  ml_parallel(chunks_of(rows), column_task, &j);
+  return ml_finish_grad(m, leaf, partial, chunks_of(rows));
 }
 
 /* ---- backward of a linear layer ---- */
@@ -156,8 +152,8 @@ int ml_linear_backward_weight(const ml_model *m, const ml_linear *l, const void 
   for (int i = 0; i < count && st == ML_OK; i++) st = ml_gemm_run(m->c.kind, g + i, 1);
   int64_t column = 0;
   for (int i = 0; i < l->parts && st == ML_OK; i++) {
-    st = column_grad(m, ROUNDED_SUM, l->b[i], (const char *)dy + column * m->as, l->out, NULL,
-                     rows, partial);
+    st = bias_grad(m, l->b[i], ML_ACTIVATION, (const char *)dy + column * m->as, l->out, rows,
+                   partial);
     column += l->w[i]->size[0];
   }
   return st;
@@ -178,9 +174,9 @@ typedef struct {
   const void *w, *b;
   bool accumulate;
   int to;
+  int64_t rows;
+  char *partial; /* of the gain's gradient, or NULL */
 } norm_job;
-
-static int64_t grain(int64_t width) { return width > 4096 ? 4 : 16384 / width; }
 
 static void norm_row(void *ctx, int64_t r, char *tmp) {
   const norm_job *j = ctx;
@@ -193,31 +189,37 @@ static void norm_row(void *ctx, int64_t r, char *tmp) {
   if (rounds) ml_row_done(j->m, row, y, c->dim);
 }
 
-static void norm_grad_rows(void *ctx, int64_t r0, int64_t r1) {
+/* both gradients of a chunk of rows while they are in cache */
+static void norm_grad_task(void *ctx, int64_t task, int worker) {
   const norm_job *j = ctx;
-  const ml_config *c = &j->m->c;
-  if (c->norm == ML_NORM_RMS)
-    j->m->k->rms_norm_grad(j->y, j->dy, j->x, c->dim, j->w, r0, r1, c->dim, c->eps,
-                           j->accumulate);
-  else
-    j->m->k->layer_norm_grad(j->y, j->dy, j->x, c->dim, j->w, r0, r1, c->dim, c->eps,
-                             j->accumulate);
+  (void)worker;
+  const ml_kernels *k = j->m->k;
+  int64_t d = j->m->c.dim, r0 = task * ML_DET_ROWS;
+  int64_t r1 = r0 + ML_DET_ROWS < j->rows ? r0 + ML_DET_ROWS : j->rows;
+  double eps = j->m->c.eps;
+  char *dw = j->partial ? j->partial + task * d * j->m->es : NULL;
+  if (j->m->c.norm == ML_NORM_RMS) {
+    k->rms_norm_grad(j->y, j->dy, j->x, d, j->w, r0, r1, d, eps, j->accumulate);
+    if (dw) k->rms_norm_dw(dw, j->dy, j->x, d, r0, r1, d, eps);
+  } else {
+    k->layer_norm_grad(j->y, j->dy, j->x, d, j->w, r0, r1, d, eps, j->accumulate);
+    if (dw) k->layer_norm_dw(dw, j->dy, j->x, d, r0, r1, d, eps);
+  }
 }
 
 static const void *data_or_null(const ml_tensor *t) { return t ? ml_data(t) : NULL; }
 
 void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, int to, const void *x,
                      int64_t rows) {
-  norm_job j = {m, y, NULL, x, data_or_null(n->w), data_or_null(n->b), false, to};
+  norm_job j = {m, y, NULL, x, data_or_null(n->w), data_or_null(n->b), false, to, rows, NULL};
   ml_each_row(rows, m->c.dim, norm_row, &j);
 }
 
 int ml_norm_backward(const ml_model *m, const ml_norm *n, void *dx, const void *dy, const void *x,
                      int64_t rows, bool accumulate, void *partial) {
-  norm_job j = {m, dx, dy, x, data_or_null(n->w), NULL, accumulate, ML_REAL};
-  ml_rows_parallel(rows, grain(m->c.dim), norm_grad_rows, &j);
-  int kind = m->c.norm == ML_NORM_RMS ? RMS_GAIN : LAYER_GAIN;
-  int st = column_grad(m, kind, n->w, dy, m->c.dim, x, rows, partial);
-  if (st == ML_OK) st = column_grad(m, SUM, n->b, dy, m->c.dim, NULL, rows, partial);
-  return st;
+  norm_job j = {m, dx, dy, x, data_or_null(n->w), NULL, accumulate, ML_REAL, rows,
+                ml_wants_grad(n->w) ? partial : NULL};
+  ml_parallel(chunks_of(rows), norm_grad_task, &j);
+  int st = j.partial ? ml_finish_grad(m, n->w, partial, chunks_of(rows)) : ML_OK;
+  return st == ML_OK ? bias_grad(m, n->b, ML_REAL, dy, m->c.dim, rows, partial) : st;
 }
