@@ -182,25 +182,55 @@ typedef struct {
   bool add;
 } product;
 
-/* rows x up to COLS sums -> C or h, in this order: (+ C), + bias, + residual, rounding */
-SIMD void finish_as(const product *t, const float *s, int64_t row, int64_t rows, int64_t col,
-                    const bool whole) {
-  for (int64_t i = row; i < row + rows; i++, s += COLS)
+static bool has_rest(const product *t) { return t->add || t->bias || t->residual; }
+
+/* sums are rows of COLS. In this order: C + sums, + bias, + residual */
+SIMD void add_rest_as(const product *t, float *s, int64_t row, int64_t rows, int64_t col,
+                      const bool whole) {
+  const float *c = t->add ? t->c + row * t->ldc + col : 0;
+  const float *bias = t->bias ? t->bias + col : 0;
+  const float *res = t->residual ? t->residual + row * t->ldr + col : 0;
+  int64_t ldc = t->ldc, ldr = t->ldr, left = t->n - col;
+  for (int64_t i = 0; i < rows; i++)
     UNROLL for (int j = 0; j < COLS; j += 16) {
-      int64_t n = whole ? 16 : t->n - col - j, at = col + j;
-      if (n <= 0) break;
-      vf v = v_load(s + j);
-      if (t->add) v = v_add(v_loadn(t->c + i * t->ldc + at, n), v);
-      if (t->bias) v = v_add(v, v_loadn(t->bias + at, n));
-      if (t->residual) v = v_add(v, v_loadn(t->residual + i * t->ldr + at, n));
-      if (t->h) v_storehn(t->h + i * t->ldh + at, v, n);
-      else v_storen(t->c + i * t->ldc + at, v, n);
+      int64_t n = whole || left - j > 16 ? 16 : left - j;
+      if (n <= 0) continue;
+      vf v = v_load(s + i * COLS + j);
+      if (c) v = v_add(v_loadn(c + i * ldc + j, n), v);
+      if (bias) v = v_add(v, v_loadn(bias + j, n));
+      if (res) v = v_add(v, v_loadn(res + i * ldr + j, n));
+      v_store(s + i * COLS + j, v);
     }
 }
 
-static void finish(const product *t, const float *s, int64_t row, int64_t rows, int64_t col) {
-  if (t->n - col >= COLS) finish_as(t, s, row, rows, col, true);
-  else finish_as(t, s, row, rows, col, false);
+static void add_rest(const product *t, float *s, int64_t row, int64_t rows, int64_t col) {
+  if (t->n - col >= COLS) add_rest_as(t, s, row, rows, col, true);
+  else add_rest_as(t, s, row, rows, col, false);
+}
+
+SIMD void put_as(const product *t, const float *s, int64_t row, int64_t rows, int64_t col,
+                 const bool whole) {
+  float *c = t->h ? 0 : t->c + row * t->ldc + col;
+  uint16_t *h = t->h ? t->h + row * t->ldh + col : 0;
+  int64_t ldc = t->ldc, ldh = t->ldh, left = t->n - col;
+  for (int64_t i = 0; i < rows; i++)
+    UNROLL for (int j = 0; j < COLS; j += 16) {
+      int64_t n = whole || left - j > 16 ? 16 : left - j;
+      if (n <= 0) continue;
+      vf v = v_load(s + i * COLS + j);
+      if (h) v_storehn(h + i * ldh + j, v, n);
+      else v_storen(c + i * ldc + j, v, n);
+    }
+}
+
+static void put(const product *t, const float *s, int64_t row, int64_t rows, int64_t col) {
+  if (t->n - col >= COLS) put_as(t, s, row, rows, col, true);
+  else put_as(t, s, row, rows, col, false);
+}
+
+static void finish(const product *t, float *s, int64_t row, int64_t rows, int64_t col) {
+  if (has_rest(t)) add_rest(t, s, row, rows, col);
+  put(t, s, row, rows, col);
 }
 
 /* ---------------------------------------------------------------- by plain FMAs */
@@ -328,6 +358,15 @@ VDP(vdp, 1) VDP(vdp, 2) VDP(vdp, 3) VDP(vdp, 4) VDP(vdp, 5) VDP(vdp, 6)
 SEVENTH_TO_LAST(VDP, vdp)
 static sums_fn *const vdp_fns[] = {0, vdp_1, vdp_2, vdp_3, vdp_4, vdp_5, vdp_6 UP_TO_14(vdp)};
 
+/* put's rounding by instruction: subnormals, where the two would differ, are flushed before */
+static BF16 void put_halves(const product *t, const float *s, int64_t row, int64_t rows,
+                            int64_t col) {
+  for (int64_t i = row; i < row + rows; i++, s += COLS) {
+    __m512bh h = _mm512_cvtne2ps_pbh(v_load(s + 16), v_load(s));
+    memcpy(t->h + i * t->ldh + col, &h, sizeof h);
+  }
+}
+
 #define AMX __attribute__((target("amx-tile,amx-bf16")))
 /* tmm0..3: sums, 2 x 2 of 16 x 16; tmm4, 5: A; tmm6, 7: B */
 static AMX void set_tiles(int64_t rows) {
@@ -338,66 +377,140 @@ static AMX void set_tiles(int64_t rows) {
   _tile_loadconfig(&set);
 }
 
-static AMX void amx_sums_16(const char *a, int64_t ars, int64_t acs, const char *b, int64_t k) {
-  _tile_zero(0);
-  _tile_zero(1);
+/* What is fetched meanwhile, a little each step, so that no tile waits for it: the rows that the
+** sums will meet, and from further away the next rows of A (in the first columns) or a part of the
+** next columns of B. */
+typedef struct {
+  const char *to, *from, *far;
+  int64_t to_ld, from_ld, rows, rows_a_step, far_ld, far_lines, far_step;
+} ahead;
+
+static ahead look_ahead(const product *t, int64_t row, int64_t rows, int64_t col, int64_t p,
+                        int64_t k) {
+  int64_t steps = k / STEP > 0 ? k / STEP : 1, at = row * t->ldc + col;
+  ahead f = {(const char *)(t->c + at), .to_ld = t->ldc * 4};
+  if (p + k >= t->k) f.rows = rows, f.rows_a_step = (rows + steps - 1) / steps;
+  if (t->h) f.to = (const char *)(t->h + row * t->ldh + col), f.to_ld = t->ldh * 2;
+  f.from = f.to, f.from_ld = f.to_ld;
+  if (t->residual) f.from = (const char *)(t->residual + row * t->ldr + col), f.from_ld = t->ldr * 4;
+  if (t->m < 4 * AMX_ROWS) return f; /* B is read but a few times, in order */
+  if (col == 0 && row + 2 * AMX_ROWS <= t->m) {
+    f.far = (const char *)t->a + (row / AMX_ROWS + 1) * t->lda * 2 + p / STEP * t->acs * 2;
+    f.far_ld = t->ars * 2, f.far_lines = AMX_ROWS, f.far_step = t->acs * 2;
+  } else if (col + COLS < t->n) {
+    int64_t tiles = (t->m + AMX_ROWS - 1) / AMX_ROWS, all = t->k / STEP;
+    f.far_lines = (STEP + tiles - 1) / tiles, f.far_ld = 64, f.far_step = f.far_lines * 64;
+    f.far = (const char *)(t->b + (col / COLS + 1) * t->ldb) +
+            (row / AMX_ROWS * all + p / STEP) * f.far_step;
+  }
+  return f;
+}
+
+SIMD void fetch(ahead *f) {
+  for (int64_t i = 0; i < f->rows_a_step && f->rows > 0; i++, f->rows--) {
+    __builtin_prefetch(f->to, 1);
+    __builtin_prefetch(f->to + 64, 1);
+    __builtin_prefetch(f->from);
+    __builtin_prefetch(f->from + 64);
+    f->to += f->to_ld, f->from += f->from_ld;
+  }
+  for (int64_t i = 0; i < f->far_lines; i++) __builtin_prefetch(f->far + i * f->far_ld, 0, 2);
+  f->far += f->far_step;
+}
+
+SIMD AMX void amx_sums(const bool two, const char *a, int64_t ars, int64_t acs, const char *b,
+                         int64_t k, ahead *f) {
   for (int64_t p = 0; p < k; p += STEP, a += acs, b += STEP / 2 * COLS * 4) {
     _tile_loadd(4, a, ars);
     _tile_loadd(6, b, COLS * 4);
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(7, b + 64, COLS * 4);
     _tile_dpbf16ps(1, 4, 7);
+    if (two) {
+      _tile_loadd(5, a + 16 * ars, ars);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    fetch(f);
   }
 }
 
-static AMX void amx_sums_32(const char *a, int64_t ars, int64_t acs, const char *b, int64_t k) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (int64_t p = 0; p < k; p += STEP, a += acs, b += STEP / 2 * COLS * 4) {
-    _tile_loadd(4, a, ars);
-    _tile_loadd(6, b, COLS * 4);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + 64, COLS * 4);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + 16 * ars, ars);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+SIMD AMX void amx_load(const bool two, const float *s, bool zero) {
+  if (zero) {
+    _tile_zero(0);
+    _tile_zero(1);
+  } else {
+    _tile_loadd(0, s, COLS * 4);
+    _tile_loadd(1, s + 16, COLS * 4);
+  }
+  if (!two) return;
+  if (zero) {
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(2, s + 16 * COLS, COLS * 4);
+    _tile_loadd(3, s + 16 * COLS + 16, COLS * 4);
   }
 }
 
-static AMX void amx_store(float *c, int64_t ldc, int64_t rows) {
+SIMD AMX void amx_store(const bool two, float *c, int64_t ldc) {
   _tile_stored(0, c, ldc * 4);
   _tile_stored(1, c + 16, ldc * 4);
-  if (rows <= 16) return;
+  if (!two) return;
   _tile_stored(2, c + 16 * ldc, ldc * 4);
   _tile_stored(3, c + 16 * ldc + 16, ldc * 4);
 }
 
-static AMX void amx_rows(const product *t, int64_t row, int64_t rows, int64_t col) {
-  float s[AMX_ROWS * COLS] __attribute__((aligned(64)));
-  const char *a = (const char *)t->a + row / AMX_ROWS * t->lda * 2;
-  const char *b = (const char *)(t->b + col / COLS * t->ldb);
-  bool plain = !t->add && !t->bias && !t->residual && !t->h && t->n - col >= COLS;
-  if (rows > 16) amx_sums_32(a, t->ars * 2, t->acs * 2, b, t->k);
-  else amx_sums_16(a, t->ars * 2, t->acs * 2, b, t->k);
-  if (plain) {
-    amx_store(t->c + row * t->ldc + col, t->ldc, rows);
-  } else {
-    amx_store(s, COLS, rows);
-    finish(t, s, row, rows, col);
+/* steps [p, p + k) of up to AMX_ROWS rows; the chain's sums so far are in s, and stay there unless
+** this is the end of it */
+SIMD AMX void amx_rows(const bool two, const product *t, int64_t row, int64_t rows, int64_t col,
+                       int64_t p, int64_t k, float *s) {
+  int64_t a_step = t->acs * 2;
+  const char *a = (const char *)t->a + row / AMX_ROWS * t->lda * 2 + p / STEP * a_step;
+  const char *b = (const char *)(t->b + col / COLS * t->ldb + p / 2 * COLS);
+  bool last = p + k >= t->k, whole = t->n - col >= COLS;
+  ahead f = look_ahead(t, row, rows, col, p, k);
+  amx_load(two, s, p == 0);
+  amx_sums(two, a, t->ars * 2, a_step, b, k, &f);
+  if (last && whole && !t->h && !has_rest(t)) {
+    amx_store(two, t->c + row * t->ldc + col, t->ldc);
+    return;
   }
+  amx_store(two, s, COLS);
+  if (!last) return;
+  if (has_rest(t)) add_rest(t, s, row, rows, col);
+  if (t->h && whole) put_halves(t, s, row, rows, col);
+  else put(t, s, row, rows, col);
+}
+
+/* A piece of a panel of B stays in the first-level cache for GROUP tiles of A, whose sums wait in s
+** for the next piece: loading them goes on with the same chain. Measured: worth its loads and
+** stores for two pieces, not for more. */
+enum { PIECE = 512, GROUP = 8 };
+SIMD AMX void amx_columns(const bool two, const product *t, int64_t row, int64_t end,
+                          int64_t col) {
+  float s[GROUP][AMX_ROWS * COLS] __attribute__((aligned(64)));
+  bool cut = t->k > PIECE && t->k <= 2 * PIECE;
+  int64_t piece = cut ? PIECE : t->k, p = 0;
+  do {
+    for (int64_t i = row; i < end; i += AMX_ROWS)
+      amx_rows(two, t, i, end - i < AMX_ROWS ? end - i : AMX_ROWS, col, p,
+               t->k - p < piece ? t->k - p : piece, s[cut ? (i - row) / AMX_ROWS : 0]);
+    p += piece;
+  } while (p < t->k);
 }
 
 static AMX void run_amx(const product *t) {
-  int64_t whole = t->m / AMX_ROWS * AMX_ROWS;
+  int64_t whole = t->m / AMX_ROWS * AMX_ROWS, left = t->m - whole, group = GROUP * AMX_ROWS;
   if (whole) set_tiles(AMX_ROWS);
   for (int64_t col = 0; whole && col < t->n; col += COLS)
-    for (int64_t row = 0; row < whole; row += AMX_ROWS) amx_rows(t, row, AMX_ROWS, col);
-  if (t->m > whole) set_tiles(t->m - whole);
-  for (int64_t col = 0; t->m > whole && col < t->n; col += COLS)
-    amx_rows(t, whole, t->m - whole, col);
+    for (int64_t row = 0; row < whole; row += group)
+      amx_columns(true, t, row, whole - row < group ? whole : row + group, col);
+  if (left) set_tiles(left);
+  for (int64_t col = 0; left && col < t->n; col += COLS) {
+    if (left > 16) amx_columns(true, t, whole, t->m, col);
+    else amx_columns(false, t, whole, t->m, col);
+  }
   _tile_release();
 }
 #endif

@@ -28,7 +28,8 @@ enum { PLAIN, TINY, EDGES, KINDS_OF_VALUES };
 ** the smallest normal number; EDGES: zeros of both signs and subnormals among them */
 static float value(int how) {
   static const float edge[] = {0, -0.0f, 0x1p-133f, -0x1p-127f, 0x1p-126f, -0x1p-126f};
-  float x = ldexpf((float)next() * 0x1p-23f - 1, (int)below(9) - 4);
+  float x = (float)next() * 0x1p-23f - 1;
+  x = ldexpf(x, (int)below(9) - 4);
   if (how == TINY) return ldexpf(x, -63);
   return how == EDGES && below(4) == 0 ? edge[below(6)] : x;
 }
@@ -123,7 +124,7 @@ UNWATCHED static void define(problem *p) {
 static problem make(int kind, int64_t m, int64_t n, int64_t k, int layout, int what) {
   problem p = {.g = {.m = m, .n = n, .k = k}, .kind = kind};
   int64_t gap = layout & 4 ? 3 : 1, pad = layout & 12 ? 5 : 0;
-  int how = (int)below(2) * (int)below(KINDS_OF_VALUES);
+  int how = (int)below(KINDS_OF_VALUES);
   bool ta = layout & 1, tb = layout & 2;
   p.g.acs = ta ? m * gap + pad : gap, p.g.ars = ta ? gap : k * gap + pad;
   p.g.bcs = tb ? k * gap + pad : gap, p.g.brs = tb ? gap : n * gap + pad;
