@@ -12,6 +12,7 @@
 **   PAIRS  c = fma(a[k], b[k], fma(a[k+1], b[k+1], c)), k ascending by 2: vdpbf16ps (Zen 4, Zen 5);
 **   TILES  c = c + (e + o) for each 32 of k, e the FMA chain from +0 of the even k of those 32, o
 **          of the odd ones: tdpbf16ps (AMX: Sapphire Rapids and later).
+** One exception: a sum below the smallest normal number that rounds up to it is flushed on NEON.
 ** A k that 2 or 32 does not divide is filled up with zeros. The block of k is ML_DET_GEMM16_K. */
 enum { ML_GEMM_PAIRS = ML_DTYPES, ML_GEMM_TILES };
 static inline bool ml_gemm_is_bf16(int kind) { return kind >= ML_GEMM_PAIRS; }

@@ -9,6 +9,7 @@
 
 enum { M = 33, N = 40, STEPS = 4, PANEL = STEPS * 32 * 64 }; /* two panels of B, more than half of A's */
 enum { UNKNOWN, NO, YES };
+enum { TRIALS = 9 };
 
 static _Atomic int way = ML_GEMM_AUTO;
 static _Atomic int found[2]; /* of PAIRS and TILES on AVX-512 */
@@ -16,11 +17,13 @@ static _Atomic int found[2]; /* of PAIRS and TILES on AVX-512 */
 static uint32_t draw(uint32_t *state) { return (*state = *state * 1664525u + 1013904223u) >> 8; }
 
 /* exponents so low that products and sums are subnormal, so near that sums cancel, or any; one
-** element in sixteen is zero, subnormal, the largest or the smallest normal one, or infinite */
+** element in sixteen is zero, subnormal, the largest or the smallest normal one, or infinite. The
+** last trial's sums round up to the smallest normal number, or do not: is that flushed? */
 static uint16_t element(uint32_t *state, int trial) {
   static const uint16_t edge[] = {0, 0x8000, 1, 0x807f, 0x0080, 0x8080, 0x7f7f, 0x7f80};
   static const uint16_t low[] = {120, 50, 1, 62}, span[] = {8, 30, 250, 3};
   uint32_t r = draw(state);
+  if (trial == TRIALS - 1) return (uint16_t)((r & 0x8000) | (r % 5 ? 64 - 13 : 64) << 7);
   if (r % 16 == 0 && trial % 2) return edge[draw(state) % (trial < 6 ? 6 : 8)];
   uint32_t e = low[trial % 4] + draw(state) % span[trial % 4];
   return (uint16_t)((r >> 8 & 0x807f) | e << 7);
@@ -49,7 +52,7 @@ static bool gives_the_bits(int kind) {
   uint32_t state = 1;
   bool ok = true;
   ml_flush mode = ml_flush_on();
-  for (int trial = 0; trial < 8 && ok; trial++) {
+  for (int trial = 0; trial < TRIALS && ok; trial++) {
     for (int i = 0; i < M * STEPS * 32; i++) a[i] = element(&state, trial);
     for (int i = 0; i < STEPS * 32 * N; i++) b[i] = element(&state, trial);
     for (int i = 0; i < M * N; i++) want[i] = got[i] = (float)(draw(&state) % 3) * 0x1p-126f;
