@@ -7,9 +7,9 @@
 #include "kernels/flush.h"
 #include "kernels/gemm.h"
 
-enum { M = 33, N = 40, STEPS = 4, PANEL = STEPS * 32 * 64 }; /* two panels of B, more than half of A's */
-enum { UNKNOWN, NO, YES };
-enum { TRIALS = 9 };
+/* PANEL: room for both panels of B, and for more than half of A's */
+enum { M = 33, N = 40, STEPS = 4, PANEL = STEPS * 32 * 64, TRIALS = 9 };
+enum { UNKNOWN, NO, SLOW, FAST }; /* asking a processor is slow too, on virtual machines */
 
 static _Atomic int way = ML_GEMM_AUTO;
 static _Atomic int found[2]; /* of PAIRS and TILES on AVX-512 */
@@ -64,22 +64,25 @@ static bool gives_the_bits(int kind) {
   return ok;
 }
 
-bool ml_gemm_native(int kind) {
-  if (ml_isa() != ML_ISA_AVX512) return false;
-  _Atomic int *f = &found[kind - ML_GEMM_PAIRS];
-  int known = atomic_load(f);
-  if (known == UNKNOWN) { /* threads that ask at once find the same */
-    bool there = kind == ML_GEMM_PAIRS ? ml_cpu_pairs() : ml_cpu_tiles();
-    known = there && gives_the_bits(kind) ? YES : NO;
-    atomic_store(f, known);
-  }
-  return known == YES;
+static int look(int kind) {
+  bool there = kind == ML_GEMM_PAIRS ? ml_cpu_pairs() : ml_cpu_tiles();
+  if (!there || !gives_the_bits(kind)) return NO;
+  return kind == ML_GEMM_TILES || ml_cpu_fast_pairs() ? FAST : SLOW;
 }
+
+/* threads that ask at once find the same */
+static int instruction(int kind) {
+  _Atomic int *f = &found[kind - ML_GEMM_PAIRS];
+  if (ml_isa() != ML_ISA_AVX512) return NO;
+  if (atomic_load(f) == UNKNOWN) atomic_store(f, look(kind));
+  return atomic_load(f);
+}
+
+bool ml_gemm_native(int kind) { return instruction(kind) != NO; }
 
 void ml_gemm_way(int to) { atomic_store(&way, to); }
 
 bool ml_gemm_uses_native(int kind) {
   int w = atomic_load(&way);
-  if (w == ML_GEMM_EMULATE || !ml_gemm_native(kind)) return false;
-  return w == ML_GEMM_NATIVE || kind == ML_GEMM_TILES || ml_cpu_fast_pairs();
+  return w != ML_GEMM_EMULATE && instruction(kind) >= (w == ML_GEMM_NATIVE ? SLOW : FAST);
 }
