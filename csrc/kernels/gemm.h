@@ -7,11 +7,12 @@
 #include "kernels/kernels.h"
 
 /* What a product computes with. ML_F32, ML_F64: every operand is of that dtype. The other two take
-** bf16 operands, add in f32 and flush subnormals, in one of two orders, each native on some machines
-** and emulated with the same bits on all others:
+** bf16 operands, add in f32 and flush subnormals, in one of two orders, each native on some
+** machines and emulated with the same bits on all others:
 **   PAIRS  c = fma(a[k], b[k], fma(a[k+1], b[k+1], c)), k ascending by 2: vdpbf16ps (Zen 4, Zen 5);
 **   TILES  c = c + (e + o) for each 32 of k, e the FMA chain from +0 of the even k of those 32, o
 **          of the odd ones: tdpbf16ps (AMX: Sapphire Rapids and later).
+** One exception: a sum below the smallest normal number that rounds up to it is flushed on NEON.
 ** A k that 2 or 32 does not divide is filled up with zeros. The block of k is ML_DET_GEMM16_K. */
 enum { ML_GEMM_PAIRS = ML_DTYPES, ML_GEMM_TILES };
 static inline bool ml_gemm_is_bf16(int kind) { return kind >= ML_GEMM_PAIRS; }
@@ -35,7 +36,7 @@ typedef struct {
   int64_t ars, acs;
   const void *b;
   int64_t brs, bcs;
-  const void *packed; /* instead of b: made by ml_gemm_pack with this dtype, ISA, n and k */
+  const void *packed; /* instead of b: made by ml_gemm_pack with this kind, ISA, n and k */
   void *c;
   int64_t ldc;
   bool accumulate;

@@ -392,7 +392,8 @@ static ahead look_ahead(const product *t, int64_t row, int64_t rows, int64_t col
   if (p + k >= t->k) f.rows = rows, f.rows_a_step = (rows + steps - 1) / steps;
   if (t->h) f.to = (const char *)(t->h + row * t->ldh + col), f.to_ld = t->ldh * 2;
   f.from = f.to, f.from_ld = f.to_ld;
-  if (t->residual) f.from = (const char *)(t->residual + row * t->ldr + col), f.from_ld = t->ldr * 4;
+  if (t->residual)
+    f.from = (const char *)(t->residual + row * t->ldr + col), f.from_ld = t->ldr * 4;
   if (t->m < 4 * AMX_ROWS) return f; /* B is read but a few times, in order */
   if (col == 0 && row + 2 * AMX_ROWS <= t->m) {
     f.far = (const char *)t->a + (row / AMX_ROWS + 1) * t->lda * 2 + p / STEP * t->acs * 2;

@@ -115,7 +115,9 @@ static int64_t scratch_k(const plan *p) {
 static bool sums_apart(const plan *p) { return p->g->narrow && p->g->k > p->kb; }
 
 /* a worker's scratch: rows of A, columns of B, sums */
-static int64_t b_room(const plan *p) { return round_up(scratch_rows(p) * scratch_k(p) * p->as, 64); }
+static int64_t b_room(const plan *p) {
+  return round_up(scratch_rows(p) * scratch_k(p) * p->as, 64);
+}
 static int64_t sums_room(const plan *p) {
   return b_room(p) + round_up(scratch_cols(p) * scratch_k(p) * p->es, 64);
 }

@@ -1,5 +1,5 @@
-/* gemm.c -- speed of matrix products at transformer shapes, beside OpenBLAS and this machine's
-** FMA peak. Usage: gemm [threads] [quick]
+/* gemm.c -- speed of matrix products at transformer shapes, f32 beside OpenBLAS and this machine's
+** FMA peak, bf16 beside the peak of the instruction it uses. Usage: gemm [threads] [quick]
 ** A linear layer y (T, O) = x (T, C) W (O, C)^T has three products: forward (NT), the input's
 ** gradient (NN) and the weight's (TN, accumulating). Ours and OpenBLAS take turns, the best of
 ** several turns counts: other people's load on the machine then hits both alike. */
@@ -60,10 +60,36 @@ static double fma_burst(void) {
   return done;
 }
 
+/* the same of bf16's instructions */
+#if defined(__x86_64__)
+#define VDP512(n) "vdpbf16ps %%zmm15, %%zmm15, %%zmm" #n "\n\t"
+#define TDP(c, a, b) "tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c "\n\t"
+static double pairs_burst(void) {
+  int64_t turns = 300000;
+  double done = 4.0 * 48 * 16 * (double)turns;
+  LOOP(VDP512, turns);
+  __asm__ volatile("vzeroupper" ::: "memory");
+  return done;
+}
+static double tiles_burst(void) {
+  struct { uint8_t palette, none[15]; uint16_t bytes[16]; uint8_t rows[16]; } set = {1};
+  int64_t turns = 200000;
+  double done = 4.0 * 2 * 16 * 16 * 32 * (double)turns;
+  for (int i = 0; i < 8; i++) set.bytes[i] = 64, set.rows[i] = 16;
+  __asm__ volatile("ldtilecfg %1\n1:\n\t" TDP(0, 4, 6) TDP(1, 4, 7) TDP(2, 5, 6) TDP(3, 5, 7)
+                   "dec %0\n\tjnz 1b\n\ttilerelease" : "+r"(turns) : "m"(set) : "cc");
+  return done;
+}
+#else
+static double pairs_burst(void) { return fma_burst(); }
+static double tiles_burst(void) { return fma_burst(); }
+#endif
+static double (*burst)(void) = fma_burst;
+
 static void peak_task(void *ctx, int64_t task, int worker) {
   double *done = ctx;
   (void)worker;
-  done[task] = fma_burst();
+  done[task] = burst();
 }
 
 /* GFLOP/s of one burst on every thread */
@@ -89,19 +115,33 @@ enum { FORWARD, DGRAD, WGRAD };
 static const char *const what_name[] = {"forward", "dgrad", "wgrad"};
 typedef struct { int what; int64_t T, C, O; } shape;
 static float *A, *B, *C1, *C2;
+static void *A16, *B16;
+static int kind = ML_F32;
+static void *packed; /* bf16: forward and dgrad have their weights packed */
 
 static ml_gemm ours_of(const shape *s) {
+  const void *a = kind == ML_F32 ? A : A16, *b = kind == ML_F32 ? B : B16;
   switch (s->what) {
-  case FORWARD: return (ml_gemm){s->T, s->O, s->C, A, s->C, 1, B, 1, s->C, .c = C1, .ldc = s->O};
-  case DGRAD: return (ml_gemm){s->T, s->C, s->O, A, s->O, 1, B, s->C, 1, .c = C1, .ldc = s->C};
-  default: return (ml_gemm){s->O, s->C, s->T, A, 1, s->O, B, s->C, 1, .c = C1, .ldc = s->C,
+  case FORWARD: return (ml_gemm){s->T, s->O, s->C, a, s->C, 1, b, 1, s->C, .packed = packed,
+                                 .c = C1, .ldc = s->O};
+  case DGRAD: return (ml_gemm){s->T, s->C, s->O, a, s->O, 1, b, s->C, 1, .packed = packed,
+                               .c = C1, .ldc = s->C};
+  default: return (ml_gemm){s->O, s->C, s->T, a, 1, s->O, b, s->C, 1, .c = C1, .ldc = s->C,
                             .accumulate = true};
   }
 }
 
+static void *pack_weight(const shape *s) {
+  if (kind == ML_F32 || s->what == WGRAD) return NULL;
+  ml_gemm g = ours_of(s);
+  void *p = ml_alloc(ml_gemm_packed_bytes(kind, g.k, g.n));
+  if (!p || ml_gemm_pack(kind, p, B, ML_F32, g.brs, g.bcs, g.k, g.n) != ML_OK) exit(1);
+  return p;
+}
+
 static void ours(const shape *s) {
   ml_gemm g = ours_of(s);
-  if (ml_gemm_run(ML_F32, &g, 1) != ML_OK) {
+  if (ml_gemm_run(kind, &g, 1) != ML_OK) {
     fprintf(stderr, "gemm: %s\n", ml_errmsg());
     exit(1);
   }
@@ -156,7 +196,9 @@ static figures measure(const shape *s) {
 typedef struct { double flop, ours, theirs, possible, worst; } total;
 
 static void row(const shape *s, total *sum) {
+  packed = pack_weight(s);
   figures f = measure(s);
+  ml_free(packed), packed = NULL;
   double flop = 2.0 * (double)s->T * (double)s->C * (double)s->O, speed = flop / f.ours * 1e-9;
   double share = f.peak > 0 ? speed / f.peak : 0;
   printf("%6lld %5lld %5lld %-8s %8.1f", (long long)s->T, (long long)s->C, (long long)s->O,
@@ -193,20 +235,22 @@ static void summary(const char *name, const total *s) {
 
 /* ---- decoding: M tokens by a prepacked weight ---- */
 static void decode(int64_t M, int64_t C, int64_t O) {
-  void *packed = ml_alloc(ml_gemm_packed_bytes(ML_F32, C, O));
-  if (!packed || ml_gemm_pack(ML_F32, packed, B, ML_F32, 1, C, C, O) != ML_OK) exit(1);
-  ml_gemm g = {M, O, C, A, C, 1, .packed = packed, .c = C1, .ldc = O};
+  void *weight = ml_alloc(ml_gemm_packed_bytes(kind, C, O));
+  if (!weight || ml_gemm_pack(kind, weight, B, ML_F32, 1, C, C, O) != ML_OK) exit(1);
+  ml_gemm g = {M, O, C, kind == ML_F32 ? (void *)A : A16, C, 1, .packed = weight, .c = C1,
+               .ldc = O};
+  double bytes = kind == ML_F32 ? 4e-9 : 2e-9;
   double best = 1e9;
   for (int i = 0; i < 2000; i++) {
     double t = ml_clock();
-    ml_gemm_run(ML_F32, &g, 1);
+    ml_gemm_run(kind, &g, 1);
     t = ml_clock() - t;
     if (t < best) best = t;
   }
   printf("%6lld %5lld %5lld %8.2f us %8.1f GFLOP/s %8.1f GB/s of weights\n", (long long)M,
          (long long)C, (long long)O, best * 1e6, 2e-9 * (double)(M * C * O) / best,
-         4e-9 * (double)(C * O) / best);
-  ml_free(packed);
+         bytes * (double)(C * O) / best);
+  ml_free(weight);
 }
 
 static float *filled(int64_t n) {
@@ -218,6 +262,29 @@ static float *filled(int64_t n) {
     p[i] = (float)(x >> 8) * 0x1p-24f - 0.5f;
   }
   return p;
+}
+
+static void *halves(const float *x, int64_t n) {
+  void *p = ml_alloc((size_t)n * 2);
+  if (!p) exit(1);
+  ml_cast(p, ML_BF16, 1, x, ML_F32, 1, n);
+  return p;
+}
+
+static void bf16(int which) {
+  const char *name = which == ML_GEMM_PAIRS ? "pairs" : "tiles";
+  bool by_instruction = ml_gemm_uses_native(which);
+  total all = {0};
+  char title[80];
+  kind = which, burst = fma_burst;
+  if (by_instruction) burst = which == ML_GEMM_PAIRS ? pairs_burst : tiles_burst;
+  snprintf(title, sizeof title, "bf16, %s by %s, weights packed, GFLOP/s", name,
+           by_instruction ? "instruction" : "FMAs");
+  table(title, (int64_t[]){2048}, 1, (int64_t[]){128, 384, 768}, 3, &all);
+  printf("\nbf16, %s, decoding with packed weights\n%6s %5s %5s\n", name, "M", "C", "O");
+  for (int64_t M = 1; M <= 32; M *= 2) decode(M, 128, 512), decode(M, 768, 768);
+  summary(name, &all);
+  kind = ML_F32, burst = fma_burst;
 }
 
 static void open_blas(void) {
@@ -259,5 +326,8 @@ int main(int argc, char **argv) {
   printf("\nFMA peak before %.1f, after %.1f GFLOP/s\n", before, peak());
   summary("small model", &small);
   summary("transformer shapes", &core);
+  sgemm = NULL; /* has no bf16 */
+  A16 = halves(A, most), B16 = halves(B, most);
+  bf16(ML_GEMM_TILES), bf16(ML_GEMM_PAIRS);
   return 0;
 }
