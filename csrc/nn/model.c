@@ -22,10 +22,7 @@ static int64_t layout(const ml_model *m, int64_t *offset) {
 }
 
 static int new_arena(const ml_model *m, ml_storage **out) {
-  size_t bytes = (size_t)(layout(m, NULL) * m->es);
-  int st = ml_storage_new(out, bytes);
-  if (st == ML_OK) memset((*out)->data, 0, bytes); /* the padding stays zero */
-  return st;
+  return ml_storage_new(out, (size_t)(layout(m, NULL) * m->es));
 }
 
 static int view_of(const ml_model *m, int i, ml_storage *arena, int64_t offset, ml_tensor **out) {
@@ -47,7 +44,8 @@ static int make_params(ml_model *m) {
   return st;
 }
 
-/* Gives every parameter its view of the gradient arena, holding no value yet. */
+/* Gives every parameter its view of the gradient arena, holding no value yet: its pages are
+** touched by the tasks that write the first gradients. */
 int ml_model_ready_grads(ml_model *m) {
   if (m->grads) return ML_OK;
   ml_storage *arena = NULL;
@@ -178,6 +176,7 @@ int ml_model_new(ml_model **out, const ml_config *c, uint64_t seed) {
   m->layer = ml_alloc0((size_t)c->layers * sizeof *m->layer);
   if (!m->param || !m->layer) goto fail;
   if ((st = new_arena(m, &m->weights)) != ML_OK) goto fail;
+  memset(m->weights->data, 0, m->weights->bytes); /* the padding stays zero */
   if ((st = make_params(m)) != ML_OK) goto fail;
   if (c->positions == ML_POS_ROPE) {
     size_t bytes = (size_t)(c->context * (c->head_dim / 2) * m->es);
