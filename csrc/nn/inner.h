@@ -97,7 +97,8 @@ int ml_linear_backward_input(const ml_model *m, const ml_linear *l, void *dx, co
 /* adds into the gradients of weights and biases */
 int ml_linear_backward_weight(const ml_model *m, const ml_linear *l, const void *dy, const void *x,
                               int64_t rows, void *partial);
-int ml_linear_backward( /* both */const ml_model *m, const ml_linear *l, void *dx, const void *dy,
+/* both */
+int ml_linear_backward(const ml_model *m, const ml_linear *l, void *dx, const void *dy,
                        const void *x, int64_t rows, void *partial);
 void ml_norm_forward(const ml_model *m, const ml_norm *n, void *y, const void *x, int64_t rows);
 /* dx (+)= ..., and the gradients of gain and bias */
