@@ -79,24 +79,6 @@ static real *take(real **room, int64_t n) {
   return p;
 }
 
-/* v_exp's bits for x <= 88, at two thirds of its price: no upper clamp, and 2^n in one piece */
-#if defined(ML_USE_F64)
-#define exp_low v_exp
-#else
-SIMD vf exp_low(vf x) {
-  /* 1.5 * 2^23 rounds to an integer; 127 more makes its low bits a float's exponent */
-  vf w = v_add(v_mul(x, v_set(1.4426950409f)), v_set(0x1.8p23f + 127));
-  vf f = v_sub(w, v_set(0x1.8p23f + 127));
-  vf r = v_fnma(f, v_set(6.931152343750e-1f), x);
-  r = v_fnma(f, v_set(3.194618329871e-5f), r);
-  vf p = v_poly(r, 5.000000000e-1f, 1.666666567e-1f, 4.166645557e-2f, 8.333569393e-3f,
-                1.393593382e-3f, 1.974269544e-4f);
-  vf y = v_add(v_fma(p, v_mul(r, r), r), v_set(1));
-  y = v_mul(y, v_frombits(vi_shl(v_bits(w), 23)));
-  return v_select(v_lt(x, v_set(-87.3f)), v_zero(), y);
-}
-#endif
-
 /* ---------------------------------------------------------------- products */
 
 /* C[i] = (add ? C[i] : +0) + sum over p of A(i, p) B[p], rows of nv vectors; A(i, p) is
@@ -207,7 +189,7 @@ static void state_max(state *st, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) {
     vf was = v_load(st->m + i), m = v_max(was, v_load(st->max + i));
     v_store(st->m + i, m);
-    v_store(st->alpha + i, exp_low(v_sub(was, m)));
+    v_store(st->alpha + i, v_exp_low(v_sub(was, m)));
   }
 }
 
@@ -280,7 +262,7 @@ static void tile_softmax(real *s, int64_t r0, int64_t r1, state *st) {
     for (int64_t r = from; r < to; r += 4)
       UNROLL for (int i = 0; i < 4; i++) {
         real *at = s + (r + i) * TQ + h;
-        vf p = exp_low(v_sub(v_load(at), m));
+        vf p = v_exp_low(v_sub(v_load(at), m));
         v_store(at, p);
         c[i] = v_add(c[i], p);
       }
@@ -398,7 +380,7 @@ static void few_scores(const job *t, few *f, int64_t block, int64_t r0, int64_t 
 
 /* p of one row from its scores; [r0, r1) in whole vectors */
 static void row_probabilities(real *s, int64_t r0, int64_t r1, real m, real *sum) {
-  for (int64_t r = r0; r < r1; r += 16) v_store(s + r, exp_low(v_sub(v_load(s + r), v_set(m))));
+  for (int64_t r = r0; r < r1; r += 16) v_store(s + r, v_exp_low(v_sub(v_load(s + r), v_set(m))));
   real c[4] = {0};
   for (int64_t r = r0; r < r1; r += 4)
     for (int i = 0; i < 4; i++) c[i] += s[r + i];
@@ -520,7 +502,7 @@ static void panel_grad(const job *t, backward *b, real *ds, int64_t q0, int64_t 
     vf lse = v_load(b->lse + h), delta = v_load(b->delta + h);
     UNROLL for (int r = 0; r < MR; r++) {
       real *p = b->p + r * TQ + h, *d = ds + r * TQ + h;
-      vf e = exp_low(v_sub(v_load(p), lse));
+      vf e = v_exp_low(v_sub(v_load(p), lse));
       v_store(p, e);
       v_store(d, v_mul(e, v_sub(v_load(d), delta)));
     }

@@ -13,7 +13,7 @@ static real max_of(const real *x, int64_t n) {
 static real exp_sum(real *y, const real *x, int64_t n, real m) {
   vf s = v_zero();
   for (int64_t i = 0; i < n; i += 16) {
-    vf e = v_exp(v_sub(v_loadn_or(x + i, n - i, -INFINITY), v_set(m)));
+    vf e = v_exp_low(v_sub(v_loadn_or(x + i, n - i, -INFINITY), v_set(m)));
     if (y) v_storen(y + i, e, n - i);
     s = v_add(s, e);
   }
@@ -120,7 +120,7 @@ void K(ce_grad)(real *z, int64_t ldz, const real *lse, const int64_t *ids, int64
     }
     vf l = v_set(lse[r]), k = v_set(g[r]);
     for (int64_t i = 0; i < V; i += 16)
-      v_storen(zr + i, v_mul(v_exp(v_sub(v_loadn(zr + i, V - i), l)), k), V - i);
+      v_storen(zr + i, v_mul(v_exp_low(v_sub(v_loadn(zr + i, V - i), l)), k), V - i);
     int64_t id = ids[r] - first;
     if (id >= 0 && id < V) zr[id] -= g[r];
   }

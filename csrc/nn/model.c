@@ -44,7 +44,8 @@ static int make_params(ml_model *m) {
   return st;
 }
 
-/* Gives every parameter its view of the gradient arena, holding no value yet. */
+/* Gives every parameter its view of the gradient arena, holding no value yet: its pages are
+** touched by the tasks that write the first gradients. */
 int ml_model_ready_grads(ml_model *m) {
   if (m->grads) return ML_OK;
   ml_storage *arena = NULL;
@@ -176,7 +177,7 @@ int ml_model_new(ml_model **out, const ml_config *c, uint64_t seed) {
   m->layer = ml_alloc0((size_t)c->layers * sizeof *m->layer);
   if (!m->param || !m->layer) goto fail;
   if ((st = new_arena(m, &m->weights)) != ML_OK) goto fail;
-  ml_storage_zero(m->weights); /* biases start there, the padding stays */
+  ml_storage_zero(m->weights); /* biases start there; the padding stays */
   if ((st = make_params(m)) != ML_OK) goto fail;
   if (c->positions == ML_POS_ROPE) {
     size_t bytes = (size_t)(c->context * (c->head_dim / 2) * m->es);
