@@ -66,8 +66,8 @@ static const char *packed_dx_at(const head *h) {
   const ml_model *m = h->m;
   if (!m->half) return NULL;
   return (const char *)m->head.packed_dx +
-         ml_gemm_packed_bytes(m->c.kind, ml_head_square(m), m->c.dim) *
-           (size_t)(h->v0 / ml_head_square(m));
+         ml_gemm_packed_bytes(m->c.kind, ML_DET_HEAD_VOCAB, m->c.dim) *
+           (size_t)(h->v0 / ML_DET_HEAD_VOCAB);
 }
 static const char *operand_at(const head *h, const char *x) { /* row n0 of an activation (N, d) */
   return x + h->n0 * h->m->c.dim * h->m->as;
@@ -167,25 +167,6 @@ static int piece_products(const head *h, char *dw, bool add) {
   return ml_gemm_run(m->c.kind, &g, 1);
 }
 
-/* a piece in squares: each pass reads what the one before left in cache */
-static int piece_backward(const head *h, char *dw, bool add) {
-  head s = *h;
-  int64_t side = ml_head_square(h->m);
-  int st = ML_OK;
-  for (s.n0 = h->n0; s.n0 < h->n1 && st == ML_OK; s.n0 = s.n1) {
-    s.n1 = least(s.n0 + side, h->n1);
-    for (s.v0 = h->v0; s.v0 < h->v1 && st == ML_OK; s.v0 = s.v1) {
-      s.v1 = least(s.v0 + side, h->v1);
-      s.z = h->z + ((s.n0 - h->n0) * h->ldz + s.v0 - h->v0) * h->m->es;
-      if (!h->kept && reads_logits(h)) st = piece_logits(&s);
-      if (st != ML_OK) break;
-      ml_rows_parallel(rows_of(&s), GRAIN, logit_grad_rows, &s);
-      st = piece_products(&s, dw, add);
-    }
-  }
-  return st;
-}
-
 /* the gradient of hn into p->dh, of the head's weight into its slot */
 static int vocabulary_backward(head *h) {
   ml_tensor *grad = NULL, *w = h->m->head.w[0];
@@ -195,7 +176,12 @@ static int vocabulary_backward(head *h) {
   char *dw = grad ? ml_data(grad) : NULL;
   h->p->stamp++;
   if (!h->fresh) ml_norm_forward(h->m, &h->m->norm, h->p->hn, ML_ACTIVATION, h->x, h->p->N);
-  while (st == ML_OK && next_piece(h)) st = piece_backward(h, dw, add);
+  while (st == ML_OK && next_piece(h)) {
+    if (!h->kept && reads_logits(h)) st = piece_logits(h);
+    if (st != ML_OK) break;
+    ml_rows_parallel(rows_of(h), GRAIN, logit_grad_rows, h);
+    st = piece_products(h, dw, add);
+  }
   if (grad) ml_dirty(grad);
   return st;
 }

@@ -60,11 +60,6 @@ int ml_model_ready_grads(ml_model *m);
 /* panels of all weights, remade when the arena has changed; `both`: packed_dx too */
 int ml_model_pack(ml_model *m, bool both);
 
-/* rows and ids that the head's backward takes at a time: some blocks of k of its products */
-static inline int64_t ml_head_square(const ml_model *m) {
-  return m->half ? ML_DET_GEMM16_K : 2 * ML_DET_GEMM_K;
-}
-
 /* ---- plan.c ---- */
 typedef struct { char *h1, *qkv, *qk, *o, *lse, *x2, *h2, *u; } ml_slot;
 struct ml_plan {

@@ -246,11 +246,11 @@ static int pack(const ml_model *m, ml_linear *l, bool both) {
   return st;
 }
 
-/* the head's backward goes by squares of the vocabulary, which is k there: panels of each */
+/* the head's backward goes by blocks of the vocabulary, which is k there: panels of each */
 static int pack_head(const ml_model *m, ml_linear *l, bool both) {
   int st = pack_into(m, &l->packed, l->w[0], l->in, l->out, 1, l->in);
   if (st != ML_OK || !both) return st;
-  int64_t block = ml_head_square(m), blocks = (l->out + block - 1) / block;
+  int64_t block = ML_DET_HEAD_VOCAB, blocks = (l->out + block - 1) / block;
   size_t bytes = ml_gemm_packed_bytes(m->c.kind, block, l->in);
   if (!l->packed_dx) l->packed_dx = ml_alloc(bytes * (size_t)blocks);
   if (!l->packed_dx) return ML_ENOMEM;

@@ -1,7 +1,8 @@
 /* muon.c -- orthogonalisation by the quintic Newton-Schulz iteration of Muon (Keller Jordan et
 ** al. 2024): X <- aX + (bA + cA^2)X with A = XX^T, from X = U / (|U| + 1e-7), on the wide side.
-** All matrices go through each product as one task list. A and A^2 are symmetric to the bit, since
-** the products a_ik a_kj commute: strips of rows are computed up to their diagonal, and mirrored. */
+** All matrices go through each product as one task list. A and A^2 are symmetric to the bit, as
+** the products a_ik a_kj commute: strips of rows are computed up to their diagonal, and mirrored.
+*/
 #include "kernels/gemm.h"
 #include "optim/optim.h"
 

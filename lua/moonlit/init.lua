@@ -16,7 +16,8 @@ local modules = {
 }
 
 local face = { version = require("moonlit.version").moonlit, isa = core.sys.isa,
-               native = core.sys.native, threads = core.sys.threads, clock = core.sys.clock, mem = core.sys.memory }
+               native = core.sys.native, threads = core.sys.threads, clock = core.sys.clock,
+               mem = core.sys.memory }
 
 --- Start the random numbers of ml.rand* (and new models) from a seed.
 function face.seed(n) core.sys.seed(n) end

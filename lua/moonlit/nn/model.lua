@@ -10,9 +10,10 @@
 --- and the norms'; softcap embed_norm init ("normal", "gpt2", "speedrun") names ("llama", "gpt2");
 --- fused = false runs moonlit.nn.block instead of the C block, block = fn runs yours.
 ---
---- dtype: "f32", "f64", or a bf16 tier: f32 weights and residual stream, products of bf16. "bf16" adds
---- as vdpbf16ps does (fast on Zen 4 and 5), "bf16-amx" as AMX does (fast on Sapphire Rapids and later);
---- either gives the same bits on every machine, ml.native(dtype) says whether this one is made for it.
+--- dtype: "f32", "f64", or a bf16 tier, with f32 weights and residual stream and products of bf16:
+--- "bf16" adds as vdpbf16ps does (fast on Zen 4 and 5), "bf16-amx" as AMX does (fast on Sapphire
+--- Rapids and later). Either gives the same bits everywhere; ml.native(dtype) says whether this
+--- machine is made for it.
 ---
 --- A batch is { ids = (B, T), mask = (B, T)?, doc = (B, T)? }; nobody shifts anything. Dropout is
 --- on wherever gradients are recorded, off under ml.no_grad.
