@@ -391,7 +391,6 @@ static ahead look_ahead(const product *t, int64_t row, int64_t rows, int64_t col
   ahead f = {(const char *)(t->c + at), .to_ld = t->ldc * 4};
   if (p + k >= t->k) f.rows = rows, f.rows_a_step = (rows + steps - 1) / steps;
   if (t->h) f.to = (const char *)(t->h + row * t->ldh + col), f.to_ld = t->ldh * 2;
-  f.from = f.to, f.from_ld = f.to_ld;
   if (t->residual)
     f.from = (const char *)(t->residual + row * t->ldr + col), f.from_ld = t->ldr * 4;
   if (t->m < 4 * AMX_ROWS) return f; /* B is read but a few times, in order */
@@ -411,9 +410,11 @@ SIMD void fetch(ahead *f) {
   for (int64_t i = 0; i < f->rows_a_step && f->rows > 0; i++, f->rows--) {
     __builtin_prefetch(f->to, 1);
     __builtin_prefetch(f->to + 64, 1);
+    f->to += f->to_ld;
+    if (!f->from) continue;
     __builtin_prefetch(f->from);
     __builtin_prefetch(f->from + 64);
-    f->to += f->to_ld, f->from += f->from_ld;
+    f->from += f->from_ld;
   }
   for (int64_t i = 0; i < f->far_lines; i++) __builtin_prefetch(f->far + i * f->far_ld, 0, 2);
   f->far += f->far_step;
