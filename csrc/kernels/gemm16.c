@@ -105,12 +105,15 @@ SIMD void words(float *dst, const int W, const block *x, const bool wide) {
   else words_any(dst, W, x, wide);
 }
 
+/* one after another as they lie in memory: panel by panel where k is contiguous */
 SIMD void pack_b(float *panels, int64_t ldp, const block *b, const bool wide) {
-  for (int64_t p = 0; p < b->k; p += STEP)
-    for (int64_t j = 0; j < b->n; j += COLS) {
-      block x = {element(b, wide, j * b->so + p * b->sk), b->so, b->sk, b->n - j, b->k - p};
-      words(panels + (j / COLS * ldp + p * COLS) / 2, COLS, &x, wide);
-    }
+  int64_t steps = (b->k + STEP - 1) / STEP, columns = (b->n + COLS - 1) / COLS;
+  for (int64_t i = 0; i < steps * columns; i++) {
+    int64_t p = (b->sk == 1 ? i % steps : i / columns) * STEP;
+    int64_t j = (b->sk == 1 ? i / steps : i % columns) * COLS;
+    block x = {element(b, wide, j * b->so + p * b->sk), b->so, b->sk, b->n - j, b->k - p};
+    words(panels + (j / COLS * ldp + p * COLS) / 2, COLS, &x, wide);
+  }
 }
 
 void K(gemm16_pack_b)(uint16_t *panels, int64_t ldp, const void *b, bool wide, int64_t brs,
