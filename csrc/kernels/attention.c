@@ -17,7 +17,8 @@
 **
 ** Scores are kept transposed, [key][TQ queries]: a softmax is then lane by lane, and they are
 ** the packed operand of the next product. Where there are few queries lanes are keys, then d:
-** the same chains. */
+** the same chains. Rows of bf16 (half) become reals as they are packed, results are rounded as they
+** are written: everything in between is the same. */
 #include "kernels/attention.h"
 #include "kernels/isa.h"
 #include "kernels/math.h"
@@ -45,15 +46,16 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 typedef struct {
   const ml_attention *a;
   const ml_segment *s;
-  const real *k, *v;           /* row 0 of this kv head */
+  int64_t kv_head;
   int64_t D, W, group, head0;  /* W: D in whole vectors; head0: the group's first query head */
+  bool half;
+  real *rows;                  /* TQ rows of W: bf16 rows on their way in or out */
 } job;
 
+/* without its rows */
 static job job_of(const ml_attention *a, const ml_segment *s, int64_t kv_head) {
   int64_t group = a->heads / a->kv_heads;
-  return (job){a, s, (const real *)a->k + s->k_row * a->ldk + kv_head * a->hsk,
-               (const real *)a->v + s->k_row * a->ldv + kv_head * a->hsv, a->dim,
-               round_up(a->dim, 16), group, kv_head * group};
+  return (job){a, s, kv_head, a->dim, round_up(a->dim, 16), group, kv_head * group, a->half, NULL};
 }
 
 /* query i sees keys [first_key, end_key) */
@@ -67,6 +69,12 @@ static int64_t q_at(const job *t, int64_t head, int64_t i) {
 }
 static int64_t o_at(const job *t, int64_t head, int64_t i) {
   return (t->s->q_row + i) * t->a->ldo + (t->head0 + head) * t->a->hso;
+}
+static int64_t k_at(const job *t, int64_t key) {
+  return (t->s->k_row + key) * t->a->ldk + t->kv_head * t->a->hsk;
+}
+static int64_t v_at(const job *t, int64_t key) {
+  return (t->s->k_row + key) * t->a->ldv + t->kv_head * t->a->hsv;
 }
 static int64_t lse_at(const job *t, int64_t head, int64_t i) {
   return (t->s->q_row + i) * t->a->heads + t->head0 + head;
@@ -282,23 +290,84 @@ static void tile_scale(real *x, int64_t D, const real *y, bool final) {
 
 /* ---------------------------------------------------------------- packing */
 
-/* rows of D at stride ld -> rows of W, times a factor, zeros behind */
-static void copy_rows(real *dst, int64_t W, const real *src, int64_t ld, int64_t n, int64_t D,
-                      real factor) {
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t d = 0; d < W; d += 16)
-      v_store(dst + i * W + d, v_mul(v_loadn(src + i * ld + d, most(D - d, 0)), v_set(factor)));
+/* rows that came with the task: element `at` of an array of reals or, in a bf16 task, of halves */
+typedef struct { const void *base; int64_t at, ld; } rows;
+
+SIMD vf rows_vector(const job *t, rows x, int64_t i, int64_t d) {
+  int64_t at = x.at + i * x.ld + d, n = most(t->D - d, 0);
+#if !defined(ML_USE_F64)
+  if (t->half) return v_loadhn((const uint16_t *)x.base + at, n);
+#endif
+  return v_loadn((const real *)x.base + at, n);
 }
 
+/* rows -> rows of W, times a factor, zeros behind */
+static void copy_rows(const job *t, real *dst, rows x, int64_t n, real factor) {
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t d = 0; d < t->W; d += 16)
+      v_store(dst + i * t->W + d, v_mul(rows_vector(t, x, i, d), v_set(factor)));
+}
+
+/* up to TQ of them as reals, *ld apart: where they are, or copies */
+static const real *reals(const job *t, rows x, int64_t n, int64_t *ld) {
+  *ld = t->half ? t->W : x.ld;
+  if (!t->half) return (const real *)x.base + x.at;
+  copy_rows(t, t->rows, x, n, 1);
+  return t->rows;
+}
+
+static rows from_row(rows x, int64_t i) { return (rows){x.base, x.at + i * x.ld, x.ld}; }
+
 /* n rows -> panels [D][MR] */
-static void pack_keys(real *dst, const real *src, int64_t ld, int64_t n, int64_t D) {
-  for (int64_t j = 0; j < n; j += MR)
-    pack_along_k(dst + j * D, MR, src + j * ld, ld, least(n - j, MR), D);
+static void pack_keys(const job *t, real *dst, rows x, int64_t n) {
+  for (int64_t j = 0; j < n; j += MR) {
+    int64_t m = least(n - j, MR), ld;
+    const real *src = reals(t, from_row(x, j), m, &ld);
+    pack_along_k(dst + j * t->D, MR, src, ld, m, t->D);
+  }
 }
 
 /* n rows -> [D][TQ], lanes beyond n are zeros */
-static void pack_tile(real *dst, const real *src, int64_t ld, int64_t n, int64_t D) {
-  pack_along_k(dst, TQ, src, ld, n, D);
+static void pack_tile(const job *t, real *dst, rows x, int64_t n) {
+  int64_t ld;
+  const real *src = reals(t, x, n, &ld);
+  pack_along_k(dst, TQ, src, ld, n, t->D);
+}
+
+/* rows of W (+ 0) -> x, which is written to after all */
+static void write_rows(const job *t, rows x, const real *src, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t d = 0; d < t->D; d += 16) {
+      vf y = v_add(v_load(src + i * t->W + d), v_zero());
+      int64_t at = x.at + i * x.ld + d;
+#if !defined(ML_USE_F64)
+      if (t->half) {
+        v_storehn((uint16_t *)(uintptr_t)x.base + at, y, t->D - d);
+        continue;
+      }
+#endif
+      v_storen((real *)(uintptr_t)x.base + at, y, t->D - d);
+    }
+}
+
+/* [D][TQ] -> n rows */
+static void unpack_tile(const job *t, rows x, const real *src, int64_t n) {
+  real *to = t->half ? t->rows : (real *)(uintptr_t)x.base + x.at;
+  unpack_along_k(to, t->half ? t->W : x.ld, src, TQ, n, t->D);
+  if (t->half) write_rows(t, x, t->rows, n);
+}
+
+static rows q_rows(const job *t, const void *base, int64_t head, int64_t i) {
+  return (rows){base, q_at(t, head, i), t->a->ldq};
+}
+static rows o_rows(const job *t, const void *base, int64_t head, int64_t i) {
+  return (rows){base, o_at(t, head, i), t->a->ldo};
+}
+static rows k_rows(const job *t, const void *base, int64_t key) {
+  return (rows){base, k_at(t, key), t->a->ldk};
+}
+static rows v_rows(const job *t, const void *base, int64_t key) {
+  return (rows){base, v_at(t, key), t->a->ldv};
 }
 
 /* ---------------------------------------------------------------- forward, tiles of queries */
@@ -330,7 +399,7 @@ static void forward_tile(const job *t, forward *f, int64_t head, int64_t q0) {
   real *room = f->tmp, factor[TQ];
   state st = state_of(&room, TQ);
   for (int i = 0; i < TQ; i++) factor[i] = (real)a->scale;
-  pack_tile(f->q, (const real *)a->q + q_at(t, head, q0), a->ldq, n, t->D);
+  pack_tile(t, f->q, q_rows(t, a->q, head, q0), n);
   tile_scale(f->q, t->D, factor, false);
   for (int64_t block = lo / KB * KB; block < end; block += KB) {
     int64_t j0 = block + most(lo - block, 0) / MR * MR;
@@ -338,7 +407,7 @@ static void forward_tile(const job *t, forward *f, int64_t head, int64_t q0) {
   }
   state_end(&st, TQ);
   tile_scale(f->o, t->D, st.alpha, true);
-  unpack_along_k((real *)a->o + o_at(t, head, q0), a->ldo, f->o, TQ, n, t->D);
+  unpack_tile(t, o_rows(t, a->o, head, q0), f->o, n);
   for (int64_t i = 0; a->lse && i < n; i++) ((real *)a->lse)[lse_at(t, head, q0 + i)] = st.max[i];
 }
 
@@ -353,8 +422,8 @@ static void forward_tiles(const job *t, int64_t i0, int64_t i1, real *room) {
   int64_t base = lo / KB * KB, keys = round_up(end - base, MR);
   forward f = {base, take(&room, keys * t->D), take(&room, keys * t->W),
                take(&room, t->D * TQ), take(&room, LDS * TQ), take(&room, t->W * TQ), room};
-  pack_keys(f.k, t->k + base * t->a->ldk, t->a->ldk, end - base, t->D);
-  copy_rows(f.v, t->W, t->v + base * t->a->ldv, t->a->ldv, end - base, t->D, 1);
+  pack_keys(t, f.k, k_rows(t, t->a->k, base), end - base);
+  copy_rows(t, f.v, v_rows(t, t->a->v, base), end - base, 1);
   for (int64_t i = i0; i < i1; i++) forward_tile(t, &f, i / n, i % n * TQ);
 }
 
@@ -372,7 +441,7 @@ static int64_t few_head(const job *t, const few *f, int64_t r) { return (f->row0
 /* scores of the block's keys [r0, r1), r0 a multiple of TQ */
 static void few_scores(const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
   for (int64_t g = r0; g < r1; g += TQ) {
-    pack_tile(f->k, t->k + (block + g) * t->a->ldk, t->a->ldk, least(r1 - g, TQ), t->D);
+    pack_tile(t, f->k, k_rows(t, t->a->k, block + g), least(r1 - g, TQ));
     for (int64_t r = 0; r < f->n; r += MR)
       across(least(f->n - r, MR), t->D, f->q + r * t->D, MR, f->k, f->s + r * LDS + g, LDS, false);
   }
@@ -405,23 +474,29 @@ static void few_softmax(const job *t, few *f, state *st, int64_t block, int64_t 
   state_sum(st, ROWS);
 }
 
-/* o = o * a, then the block's p V */
+/* o = o * a, then the block's p V: as it lies, or TQ widened keys at a time, the chains going on */
 static void few_values(const job *t, few *f, const state *st, int64_t block, int64_t r0,
                        int64_t r1) {
-  const real *v = t->v + (block + r0) * t->a->ldv;
-  int64_t i = 0;
-  for (int64_t r = 0; r < f->n; r++) copy_rows(f->o + r * t->W, t->W, f->o + r * t->W, t->W, 1,
-                                               t->W, st->alpha[r]);
-  for (; i + RM <= f->n; i += RM)
-    few_rows(RM, t->D, t->W, r1 - r0, f->s + i * LDS + r0, v, t->a->ldv, f->o + i * t->W);
-  for (; i < f->n; i++)
-    few_rows(1, t->D, t->W, r1 - r0, f->s + i * LDS + r0, v, t->a->ldv, f->o + i * t->W);
+  int64_t step = t->half ? TQ : KB;
+  for (int64_t r = 0; r < f->n; r++)
+    for (int64_t d = 0; d < t->W; d += 16) {
+      real *o = f->o + r * t->W + d;
+      v_store(o, v_mul(v_load(o), v_set(st->alpha[r])));
+    }
+  for (int64_t g = r0; g < r1; g += step) {
+    int64_t k = least(r1 - g, step), i = 0, ld;
+    const real *v = reals(t, v_rows(t, t->a->v, block + g), k, &ld);
+    for (; i + RM <= f->n; i += RM)
+      few_rows(RM, t->D, t->W, k, f->s + i * LDS + g, v, ld, f->o + i * t->W);
+    for (; i < f->n; i++)
+      few_rows(1, t->D, t->W, k, f->s + i * LDS + g, v, ld, f->o + i * t->W);
+  }
 }
 
 static void few_begin(const job *t, few *f) {
-  const real *q = t->a->q;
   for (int64_t i = 0; i < f->n; i++) {
-    const real *x = q + q_at(t, few_head(t, f, i), few_query(t, f, i));
+    int64_t ld;
+    const real *x = reals(t, q_rows(t, t->a->q, few_head(t, f, i), few_query(t, f, i)), 1, &ld);
     real *to = f->q + i / MR * MR * t->D + i % MR;
     for (int64_t d = 0; d < t->D; d++) to[d * MR] = x[d] * (real)t->a->scale;
   }
@@ -432,8 +507,10 @@ static void few_end(const job *t, few *f, state *st) {
   state_end(st, ROWS);
   for (int64_t i = 0; i < f->n; i++) {
     int64_t head = few_head(t, f, i), q = few_query(t, f, i);
-    real *o = (real *)t->a->o + o_at(t, head, q);
-    for (int64_t d = 0; d < t->D; d++) o[d] = f->o[i * t->W + d] * st->alpha[i] + 0;
+    real *o = f->o + i * t->W;
+    for (int64_t d = 0; d < t->W; d += 16)
+      v_store(o + d, v_mul(v_load(o + d), v_set(st->alpha[i])));
+    write_rows(t, o_rows(t, t->a->o, head, q), o, 1);
     if (t->a->lse) ((real *)t->a->lse)[lse_at(t, head, q)] = st->max[i];
   }
 }
@@ -460,6 +537,7 @@ static bool is_few(const ml_segment *s) { return s->len * 2 < TQ; }
 void K(attention)(const struct ml_attention *a, const struct ml_segment *s, int64_t kv_head,
                   int64_t part, int64_t parts, real *tmp) {
   job t = job_of(a, s, kv_head);
+  t.rows = take(&tmp, TQ * t.W);
   int64_t n = t.group * (is_few(s) ? s->len : tiles_of(s));
   int64_t i0 = n * part / parts, i1 = n * (part + 1) / parts;
   if (i0 >= i1) return;
@@ -485,12 +563,13 @@ typedef struct {
 
 static void load_tile(const job *t, backward *b, int64_t head, int64_t q0, int64_t n) {
   const ml_attention *a = t->a;
-  const real *dout = (const real *)a->dout + o_at(t, head, q0);
-  copy_rows(b->qr, t->W, (const real *)a->q + q_at(t, head, q0), a->ldq, n, t->D, (real)a->scale);
-  copy_rows(b->gr, t->W, dout, a->ldo, n, t->D, 1);
-  pack_tile(b->qt, b->qr, t->W, n, t->D);
-  pack_tile(b->gt, b->gr, t->W, n, t->D);
-  K(row_dot)(b->delta, dout, a->ldo, (const real *)a->o + o_at(t, head, q0), a->ldo, 0, n, t->D);
+  int64_t ld;
+  copy_rows(t, b->qr, q_rows(t, a->q, head, q0), n, (real)a->scale);
+  copy_rows(t, b->gr, o_rows(t, a->dout, head, q0), n, 1);
+  pack_along_k(b->qt, TQ, b->qr, t->W, n, t->D);
+  pack_along_k(b->gt, TQ, b->gr, t->W, n, t->D);
+  const real *o = reals(t, o_rows(t, a->o, head, q0), n, &ld);
+  K(row_dot)(b->delta, b->gr, t->W, o, ld, 0, n, t->D);
   for (int64_t i = 0; i < TQ; i++)
     b->lse[i] = i < n ? ((const real *)a->lse)[lse_at(t, head, q0 + i)] : 0;
   for (int64_t i = n; i < TQ; i++) b->delta[i] = 0;
@@ -531,19 +610,12 @@ static void grad_tile(const job *t, backward *b, int64_t head, int64_t q0, int64
   across_dim(D, j1 - j0, b->kr + (j0 - c0) * W, W, b->ds + (j0 - c0) * TQ, dq, c0 > lo);
 }
 
-/* dst (+ 0) */
-static void write_rows(real *dst, int64_t ld, const real *src, int64_t W, int64_t n, int64_t D) {
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t d = 0; d < D; d += 16)
-      v_storen(dst + i * ld + d, v_add(v_load(src + i * W + d), v_zero()), D - d);
-}
-
 static void grad_chunk(const job *t, backward *b, int64_t c0, int64_t c1) {
   const ml_attention *a = t->a;
   int64_t n = c1 - c0, W = t->W, past = t->s->past;
-  pack_keys(b->kp, t->k + c0 * a->ldk, a->ldk, n, t->D);
-  pack_keys(b->vp, t->v + c0 * a->ldv, a->ldv, n, t->D);
-  copy_rows(b->kr, W, t->k + c0 * a->ldk, a->ldk, n, t->D, 1);
+  pack_keys(t, b->kp, k_rows(t, a->k, c0), n);
+  pack_keys(t, b->vp, v_rows(t, a->v, c0), n);
+  copy_rows(t, b->kr, k_rows(t, a->k, c0), n, 1);
   memset(b->dk, 0, (size_t)(round_up(n, MR) * W) * sizeof(real));
   memset(b->dv, 0, (size_t)(round_up(n, MR) * W) * sizeof(real));
   /* queries that see any of these keys */
@@ -551,10 +623,8 @@ static void grad_chunk(const job *t, backward *b, int64_t c0, int64_t c1) {
   if (a->window > 0) to = least(to, c1 - 1 - past + a->window);
   for (int64_t head = 0; head < t->group; head++)
     for (int64_t q0 = from; q0 < to; q0 += TQ) grad_tile(t, b, head, q0, c0, c1);
-  real *dk = (real *)a->dk + (t->k - (const real *)a->k) + c0 * a->ldk;
-  real *dv = (real *)a->dv + (t->v - (const real *)a->v) + c0 * a->ldv;
-  write_rows(dk, a->ldk, b->dk, W, n, t->D);
-  write_rows(dv, a->ldv, b->dv, W, n, t->D);
+  write_rows(t, k_rows(t, a->dk, c0), b->dk, n);
+  write_rows(t, v_rows(t, a->dv, c0), b->dv, n);
 }
 
 static void write_dq(const job *t, backward *b) {
@@ -565,8 +635,7 @@ static void write_dq(const job *t, backward *b) {
     int64_t q0 = i % tiles * TQ;
     real *dq = b->dq + i * t->W * TQ;
     tile_scale(dq, t->D, factor, true);
-    unpack_along_k((real *)t->a->dq + q_at(t, i / tiles, q0), t->a->ldq, dq, TQ,
-                   least(t->s->len - q0, TQ), t->D);
+    unpack_tile(t, q_rows(t, t->a->dq, i / tiles, q0), dq, least(t->s->len - q0, TQ));
   }
 }
 
@@ -582,6 +651,7 @@ static backward backward_of(const job *t, real *room) {
 void K(attention_grad)(const struct ml_attention *a, const struct ml_segment *s, int64_t kv_head,
                        real *tmp) {
   job t = job_of(a, s, kv_head);
+  t.rows = take(&tmp, TQ * t.W);
   backward b = backward_of(&t, tmp);
   int64_t keys = s->past + s->len;
   for (int64_t c0 = 0; c0 < keys; c0 += CHUNK) grad_chunk(&t, &b, c0, least(c0 + CHUNK, keys));
@@ -591,8 +661,8 @@ void K(attention_grad)(const struct ml_attention *a, const struct ml_segment *s,
 /* elements of scratch, from above: every piece of the two forward paths, or of backward */
 int64_t K(attention_room)(const struct ml_attention *a, const struct ml_segment *s, bool grad) {
   job t = job_of(a, s, 0);
-  int64_t W = t.W, n = grad ? CHUNK + MR : round_up(s->past + s->len, KB);
-  if (grad) return n * (5 * W + TQ) + (5 * W + MR + 4 + t.group * tiles_of(s) * W) * TQ + 16 * LINE;
-  if (is_few(s)) return (ROWS + MR + TQ) * W + ROWS * (LDS + W + 5) + 16 * LINE;
-  return 2 * n * W + (2 * W + LDS + 5) * TQ + 16 * LINE;
+  int64_t W = t.W, own = TQ * W + LINE, n = grad ? CHUNK + MR : round_up(s->past + s->len, KB);
+  if (grad) return own + n * (5 * W + TQ) + (5 * W + MR + 4 + t.group * tiles_of(s) * W) * TQ + 16 * LINE;
+  if (is_few(s)) return own + (ROWS + MR + TQ) * W + ROWS * (LDS + W + 5) + 16 * LINE;
+  return own + 2 * n * W + (2 * W + LDS + 5) * TQ + 16 * LINE;
 }

@@ -27,6 +27,7 @@ typedef struct ml_attention {
   /* backward only: dout laid out like o; dq, dk, dv like q, k, v; all overwritten */
   const void *dout;
   void *dq, *dk, *dv;
+  bool half; /* set by the drivers below: the arrays but lse are bf16 */
 } ml_attention;
 
 /* kind: ML_F32 or ML_F64, or a bf16 kind of gemm.h: then q, k, v, o, their gradients and dout are
