@@ -662,7 +662,8 @@ void K(attention_grad)(const struct ml_attention *a, const struct ml_segment *s,
 int64_t K(attention_room)(const struct ml_attention *a, const struct ml_segment *s, bool grad) {
   job t = job_of(a, s, 0);
   int64_t W = t.W, own = TQ * W + LINE, n = grad ? CHUNK + MR : round_up(s->past + s->len, KB);
-  if (grad) return own + n * (5 * W + TQ) + (5 * W + MR + 4 + t.group * tiles_of(s) * W) * TQ + 16 * LINE;
+  if (grad)
+    return own + n * (5 * W + TQ) + (5 * W + MR + 4 + t.group * tiles_of(s) * W) * TQ + 16 * LINE;
   if (is_few(s)) return own + (ROWS + MR + TQ) * W + ROWS * (LDS + W + 5) + 16 * LINE;
   return own + 2 * n * W + (2 * W + LDS + 5) * TQ + 16 * LINE;
 }
