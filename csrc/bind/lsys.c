@@ -23,12 +23,12 @@ static int sys_isa(lua_State *L) {
   return 1;
 }
 
-/* native(dtype): has this machine (with the ISA in use) an instruction for its products? */
+/* native(dtype): does this machine (with the ISA in use) run its products by an instruction? */
 static int sys_native(lua_State *L) {
   static const char *const names[] = {"f32", "f64", "bf16", "bf16-amx", NULL};
   static const int kinds[] = {ML_F32, ML_F64, ML_GEMM_PAIRS, ML_GEMM_TILES};
   int kind = kinds[lml_checkoption(L, 1, names)];
-  lua_pushboolean(L, !ml_gemm_is_bf16(kind) || ml_gemm_native(kind));
+  lua_pushboolean(L, !ml_gemm_is_bf16(kind) || ml_gemm_uses_native(kind));
   return 1;
 }
 
