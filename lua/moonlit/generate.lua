@@ -1,21 +1,26 @@
---- Text from a model: batched decoding with a KV cache, ragged prompts, sampling that does not
+--- Text from a model: continuous batching with a KV cache, ragged prompts, sampling that does not
 --- depend on the batch. Reached as model:generate(prompts, opt) and model:stream(prompt, opt).
 ---
 --- A draw is keyed by (seed, rollout, prompt, sample, position): the prompt by its content, the
 --- sample by how many equal prompts came before it in the list. The same prompt gives the same
---- text alone, in any batch, in any order.
+--- text alone, in any batch, in any order, in any slot.
 local core = require "moonlit.core"
 local options = require "moonlit.options"
 
 local generate = {}
 
 --- tokens: new ids at most. temperature 0 is greedy; top_k, top_p, min_p apply in this order.
---- stop: ids and strings. hook(logits, sequences) may write to the (active, V) logits, or return
---- others, before sampling; sequences[i] is row i's { ids, prompt }. tokenizer: for strings.
+--- batch: sequences at once; the next in the list takes the place of one that ends. samples: of
+--- each prompt, which is run once for all that find a place beside it. stop: ids and strings.
+--- hook(logits, sequences) may write to the (active, V) logits, or return others, before sampling;
+--- sequences[i] is row i's { ids, prompt }. tokenizer: for strings.
 local defaults = {
   tokens = 64, temperature = 1, top_k = 0, top_p = 1, min_p = 0, stop = {}, seed = 0, rollout = 0,
-  logprobs = false, tokenizer = options.optional, hook = options.optional,
+  batch = 32, samples = 1, logprobs = false, tokenizer = options.optional, hook = options.optional,
 }
+
+-- ids of newcomers in one step, where there are several: what a forward holds stays bounded
+local PREFILL = 8192
 
 -- 32 bits of FNV-1a over the ids: which prompt a draw belongs to
 local function key_of(ids)
@@ -69,10 +74,29 @@ end
 local Session = {}
 Session.__index = Session
 
+local function count_of(o, key)
+  local n = math.tointeger(o[key])
+  if n and n >= 1 then return n end
+  error(("generate: %s must be a positive integer, got %s"):format(key, tostring(o[key])), 4)
+end
+
+-- one prompt's samples, at the end of the list; they share `group`
+local function add_samples(self, ids, seen)
+  local key, group = key_of(ids), {}
+  for _ = 1, self.o.samples do
+    local sample = seen[key] or 0
+    seen[key] = sample + 1
+    self.all[#self.all + 1] = { prompt = ids, ids = {}, logprobs = {}, key = key, sample = sample,
+                                group = group }
+  end
+end
+
 -- the sequences of a call, and the cache they live in
 local function start(model, prompts, opt)
   local o = options(opt, defaults, "generate", 4)
-  local self = setmetatable({ model = model, o = o, all = {}, active = {} }, Session)
+  local self = setmetatable({ model = model, o = o, all = {}, active = {}, waiting = 1,
+                              free = {} }, Session)
+  o.batch, o.samples = count_of(o, "batch"), count_of(o, "samples")
   self.stop_ids, self.stop_texts = stop_sets(o)
   local context, longest, seen = model.options.context, 0, {}
   for i, prompt in ipairs(as_list(prompts)) do
@@ -80,17 +104,49 @@ local function start(model, prompts, opt)
     if #ids > context then
       error(("generate: prompt %d has %d ids, the context is %d"):format(i, #ids, context), 3)
     end
-    local key = key_of(ids)
-    local sample = seen[key] or 0
-    seen[key] = sample + 1
-    self.all[i] = { slot = i, prompt = ids, ids = {}, logprobs = {}, feed = ids, key = key,
-                    sample = sample }
-    self.active[i] = self.all[i]
+    add_samples(self, ids, seen)
     longest = math.max(longest, #ids)
   end
   if #self.all == 0 then error("generate: no prompts", 3) end
-  self.cache = model:cache(#self.all, math.min(context, longest + o.tokens))
+  local slots = math.min(o.batch, #self.all)
+  for i = 1, slots do self.free[i] = slots + 1 - i end
+  self.cache = model:cache(slots, math.min(context, longest + o.tokens))
   return self
+end
+
+-- the prompt of `from` is in the cache: s needs to run its last id only
+function Session:share(from, s)
+  self.cache:copy(from.slot, s.slot)
+  self.cache:truncate(s.slot, #s.prompt - 1)
+  s.feed = { s.prompt[#s.prompt] }
+end
+
+-- a sequence that runs and has the prompt of s in its slot
+local function sibling(self, s)
+  for _, other in ipairs(self.active) do
+    if other.group == s.group then return other end
+  end
+end
+
+-- Free slots go to those who wait, in order. What comes back are those who begin after this step,
+-- when the first of their group has been through its prompt.
+function Session:admit()
+  local first, later, fresh = {}, {}, 0
+  while #self.free > 0 and self.waiting <= #self.all do
+    local s = self.all[self.waiting]
+    local owner = first[s.group]
+    local from = not owner and sibling(self, s)
+    if not owner and not from then
+      if fresh > 0 and fresh + #s.prompt > PREFILL then break end
+      fresh = fresh + #s.prompt
+      s.feed, first[s.group] = s.prompt, s
+    end
+    s.slot, self.waiting = table.remove(self.free), self.waiting + 1
+    if owner then later[#later + 1] = { from = owner, s = s }
+    else self.active[#self.active + 1] = s end
+    if from then self:share(from, s) end
+  end
+  return later
 end
 
 -- why a sequence ends after its newest id, or nil
@@ -119,9 +175,10 @@ function Session:logits()
   return logits
 end
 
--- one more id for every active sequence
+-- one more id for every active sequence, and places for those who wait
 function Session:step()
   local o, prompt, sample, position = self.o, {}, {}, {}
+  local later = self:admit()
   local logits <close> = self:logits()
   for i, s in ipairs(self.active) do
     prompt[i], sample[i], position[i] = s.key, s.sample, #s.prompt + #s.ids
@@ -129,13 +186,20 @@ function Session:step()
   local ids, logprobs = core.sample(logits, { temperature = o.temperature, top_k = o.top_k,
     top_p = o.top_p, min_p = o.min_p, seed = o.seed, rollout = o.rollout },
     prompt, sample, position)
+  for _, pair in ipairs(later) do self:share(pair.from, pair.s) end
   local going = {}
   for i, s in ipairs(self.active) do
     s.ids[#s.ids + 1], s.logprobs[#s.logprobs + 1] = ids[i], logprobs[i]
     s.feed = { ids[i] }
     s.stop = self:reason(s)
-    if s.stop then self.cache:truncate(s.slot) else going[#going + 1] = s end
+    if not s.stop then
+      going[#going + 1] = s
+    else
+      self.cache:truncate(s.slot)
+      self.free[#self.free + 1] = s.slot
+    end
   end
+  for _, pair in ipairs(later) do going[#going + 1] = pair.s end
   self.active = going
 end
 
@@ -147,11 +211,12 @@ end
 --- @param prompts (string|integer[])[]  a list; one prompt alone is a list of one
 --- @param opt? table  see defaults above
 --- @return {ids: integer[], text: string?, logprobs: number[]?, stop: integer|string}[]
----   ids are the new ones; stop is what ended it: the id or string, "length" or "context"
+---   in the order of the prompts, a prompt's samples together; ids are the new ones; stop is what
+---   ended it: the id or string, "length" or "context"
 function generate.generate(model, prompts, opt)
   local session = start(model, prompts, opt)
   if session.o.tokens > 0 then
-    while #session.active > 0 do session:step() end
+    while #session.active > 0 or session.waiting <= #session.all do session:step() end
   end
   session.cache:free()
   local out = {}
@@ -178,6 +243,9 @@ end
 --- piece is new text (false without a tokenizer); strings in stop end it without being shown.
 function generate.stream(model, prompt, opt)
   local session = start(model, { prompt }, opt)
+  if session.o.samples > 1 then
+    error("stream: samples must be 1, got " .. session.o.samples, 2)
+  end
   local s, shown = session.all[1], 0
   return function()
     if s.stop or session.o.tokens == 0 then return session.cache:free() end

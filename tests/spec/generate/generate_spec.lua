@@ -71,6 +71,53 @@ describe("generate", function()
     for i = 1, 9 do assert.are.same(batch[i].ids, reversed[10 - i].ids) end
   end)
 
+  local function same(a, b, what)
+    assert.are.equal(#a, #b)
+    for i, r in ipairs(a) do
+      assert.are.same(r.ids, b[i].ids, what)
+      assert.are.equal(r.stop, b[i].stop)
+      for j, lp in ipairs(r.logprobs) do assert.is_true(lp == b[i].logprobs[j], what) end
+    end
+  end
+
+  it("gives the same bits however many slots there are, and whoever leaves when", function()
+    for _, dtype in ipairs { "f32", "bf16", "bf16-amx" } do
+      local m, list, want = make("llama", { dtype = dtype }), prompts(33), nil
+      for _, batch in ipairs { 1, 2, 7, 32, 100 } do
+        local out = m:generate(list, { tokens = 14, seed = 4, batch = batch, stop = { 3, 11 },
+                                       logprobs = true })
+        want = want or out
+        same(want, out, batch .. " slots, " .. dtype)
+      end
+    end
+  end)
+
+  it("makes samples of a prompt as if it were listed so often", function()
+    local m, list, listed = make "qwen3", prompts(5), {}
+    list[6] = list[2] -- its samples go on counting
+    for _, p in ipairs(list) do
+      for _ = 1, 4 do listed[#listed + 1] = p end
+    end
+    local o = { tokens = 9, seed = 2, stop = { 5 }, logprobs = true }
+    local want = m:generate(listed, o)
+    o.samples = 4
+    for _, batch in ipairs { 1, 2, 3, 7, 32 } do
+      o.batch = batch
+      same(want, m:generate(list, o), batch .. " slots")
+    end
+    assert.are_not.same(want[1].ids, want[2].ids)
+  end)
+
+  it("runs a prompt once for the samples beside it, and keeps slots busy", function()
+    local m, rows = make "llama", {}
+    m:tap("model.layers.0", function(x) rows[#rows + 1] = x:size(1) end)
+    m:generate({ { 1, 2, 3, 4, 5 } }, { tokens = 3, samples = 4, batch = 4 })
+    assert.are.same({ 5, 4, 4, 3 }, rows)
+    rows = {}
+    m:generate({ { 1, 2, 3 }, { 4, 5 }, { 6 } }, { tokens = 2, batch = 2 })
+    assert.are.same({ 5, 2, 1, 1 }, rows)
+  end)
+
   it("draws equal prompts differently, and seeds and rollouts too", function()
     local m = make "llama"
     local out = m:generate({ { 1, 2 }, { 1, 2 } }, { tokens = 20 })
@@ -141,6 +188,9 @@ describe("generate", function()
     kit.raises(function() m:generate({ {} }, {}) end, "at least one id")
     kit.raises(function() m:generate({ { 1 } }, { temprature = 1 }) end, "temperature")
     kit.raises(function() m:generate({ { 99 } }, {}) end, "99")
+    kit.raises(function() m:generate({ { 1 } }, { batch = 0 }) end, "batch must be a positive")
+    kit.raises(function() m:generate({ { 1 } }, { samples = 1.5 }) end, "samples must be a positive")
+    kit.raises(function() m:stream({ 1 }, { samples = 2 }) end, "samples must be 1")
     local long = {}
     for i = 1, 60 do long[i] = 1 end
     kit.raises(function() m:generate({ long }, {}) end, "context is 48")
