@@ -20,4 +20,6 @@ for threads in 1 2; do
     else echo "pytorch: not installed here (make bench-deps)"; fi
   done
 done
+python3 tests/bench/steps.py "$py" 2
+sh tests/bench/decode.sh "$build" "$py"
 lua5.4 tests/bench/ops.lua
