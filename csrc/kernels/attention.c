@@ -30,10 +30,12 @@ enum {
   LDS = KB + 4,           /* keys of a block, rounded to whole vectors */
   ROWS = 32               /* rows (queries x heads) the few-queries path does at once */
 };
+/* its tiles: RM rows of RV vectors of the output, RM rows of SV x 16 scores, or one of SW x 16;
+** RM <= MR, RV >= NV */
 #if defined(ML_USE_AVX512)
-enum { RM = 4, RV = 4 }; /* its tile of the output: rows, vectors; RM <= MR, RV >= NV */
+enum { RM = 4, RV = 4, SV = 4, SW = 16 };
 #else
-enum { RM = 2, RV = 16 / TL };
+enum { RM = 2, RV = 16 / TL, SV = 2, SW = 4 };
 #endif
 #define START ((real)-1e30) /* m before the first key */
 #define HIDDEN ((real)-3e38) /* a score that exp turns into +0 whatever m is */
@@ -89,19 +91,44 @@ static real *take(real **room, int64_t n) {
 
 /* ---------------------------------------------------------------- products */
 
+enum { MOST_V = RV > SW * 16 / TL ? RV : SW * 16 / TL }; /* vectors of the widest tile */
+
+/* one vector of reals, or of halves, n elements of it */
+SIMD tv operand(const bool half, const char *p, int64_t n) {
+  if (!half) return n >= TL ? t_load((const real *)(const void *)p)
+                            : t_loadn((const real *)(const void *)p, n);
+#if defined(ML_USE_AVX512) || defined(ML_USE_AVX2)
+  return v_loadhn((const uint16_t *)(const void *)p, n);
+#else
+  real x[TL] = {0};
+  for (int i = 0; i < TL && i < n; i++) {
+    uint16_t h;
+    memcpy(&h, p + 2 * i, sizeof h);
+    uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    x[i] = f;
+  }
+  return t_load(x);
+#endif
+}
+
 /* C[i] = (add ? C[i] : +0) + sum over p of A(i, p) B[p], rows of nv vectors; A(i, p) is
-** a[i*ars + p*aks]. The last vector of B has `left` elements where that is not a whole one. */
-SIMD void product(const int mr, const int nv, const int64_t ars, int64_t k, const real *a,
-                  int64_t aks, const real *b, int64_t ldb, real *c, int64_t ldc, bool add,
-                  const bool whole, int64_t left) {
-  tv s[MR][RV];
+** a[i*ars + p*aks], B reals or halves. B's last vector has `left` elements where that is not a
+** whole one. */
+SIMD void product(const int mr, const int nv, const int64_t ars, const bool half, int64_t k,
+                  const real *a, int64_t aks, const void *b, int64_t ldb, real *c, int64_t ldc,
+                  bool add, const bool whole, int64_t left) {
+  const int64_t size = half ? 2 : sizeof(real);
+  const char *row = b;
+  tv s[MR][MOST_V];
 #define EACH UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nv; j++)
   if (add) EACH s[i][j] = t_load(c + i * ldc + TL * j);
   else EACH s[i][j] = t_zero();
-  for (int64_t p = 0; p < k; p++, a += aks, b += ldb) {
-    tv bv[RV];
+  for (int64_t p = 0; p < k; p++, a += aks, row += ldb * size) {
+    tv bv[MOST_V];
     UNROLL for (int j = 0; j < nv; j++)
-      bv[j] = whole ? t_load(b + TL * j) : t_loadn(b + TL * j, left - TL * j);
+      bv[j] = operand(half, row + TL * j * size, whole ? TL : left - TL * j);
     UNROLL for (int i = 0; i < mr; i++) {
       tv x = t_set(a[i * ars]);
       UNROLL for (int j = 0; j < nv; j++) s[i][j] = t_fma(x, bv[j], s[i][j]);
@@ -116,7 +143,7 @@ typedef void product_fn(int64_t k, const real *a, int64_t aks, const real *b, in
 #define PRODUCT(name, mr, nv, ars)                                                             \
   static void name(int64_t k, const real *a, int64_t aks, const real *b, int64_t ldb, real *c, \
                    int64_t ldc, bool add) {                                                    \
-    product(mr, nv, ars, k, a, aks, b, ldb, c, ldc, add, true, 0);                             \
+    product(mr, nv, ars, false, k, a, aks, b, ldb, c, ldc, add, true, 0);                      \
   }
 #define ACROSS(mr) PRODUCT(across_##mr, mr, NV, 1)
 ACROSS(1) ACROSS(2)
@@ -171,14 +198,29 @@ static void down(int64_t W, int64_t k, const real *a, const real *rows, real *c)
 }
 
 /* C[m][D] (rows of W) += A rows, A(i, p) = a[i*LDS + p], m <= RM; rows may end at D */
-SIMD void few_rows(const int m, int64_t D, int64_t W, int64_t k, const real *a, const real *rows,
-                   int64_t ld, real *c) {
+SIMD void few_rows(const int m, const bool half, int64_t D, int64_t W, int64_t k, const real *a,
+                   const char *b, int64_t ld, real *c) {
+  const int64_t size = half ? 2 : sizeof(real);
   int64_t d = 0;
   for (; d + RV * TL <= D; d += RV * TL)
-    product(m, RV, LDS, k, a, 1, rows + d, ld, c + d, W, true, true, 0);
+    product(m, RV, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0);
   for (; d + 16 <= D; d += 16)
-    product(m, 16 / TL, LDS, k, a, 1, rows + d, ld, c + d, W, true, true, 0);
-  if (d < D) product(m, 16 / TL, LDS, k, a, 1, rows + d, ld, c + d, W, true, false, D - d);
+    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0);
+  if (d < D)
+    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, false, D - d);
+}
+
+/* C[m][n] (rows of LDS) = A B, A rows of W, B [D][width] with n in whole sixteens */
+SIMD void few_keys(const int m, const bool half, int64_t D, int64_t W, const real *a, const char *b,
+                   int64_t width, int64_t n, real *c) {
+  const int64_t size = half ? 2 : sizeof(real);
+  int64_t j = 0;
+  for (; m == 1 && j + SW * 16 <= n; j += SW * 16)
+    product(1, SW * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0);
+  for (; j + SV * 16 <= n; j += SV * 16)
+    product(m, SV * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0);
+  for (; j < n; j += 16)
+    product(m, 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0);
 }
 
 /* ---------------------------------------------------------------- lane by lane */
@@ -293,12 +335,16 @@ static void tile_scale(real *x, int64_t D, const real *y, bool final) {
 /* rows that came with the task: element `at` of an array of reals or, in a bf16 task, of halves */
 typedef struct { const void *base; int64_t at, ld; } rows;
 
-SIMD vf rows_vector(const job *t, rows x, int64_t i, int64_t d) {
-  int64_t at = x.at + i * x.ld + d, n = most(t->D - d, 0);
+SIMD vf some_of(bool half, const void *base, int64_t at, int64_t n) {
 #if !defined(ML_USE_F64)
-  if (t->half) return v_loadhn((const uint16_t *)x.base + at, n);
+  if (half) return v_loadhn((const uint16_t *)base + at, n);
 #endif
-  return v_loadn((const real *)x.base + at, n);
+  (void)half;
+  return v_loadn((const real *)base + at, n);
+}
+
+SIMD vf rows_vector(const job *t, rows x, int64_t i, int64_t d) {
+  return some_of(t->half, x.base, x.at + i * x.ld + d, most(t->D - d, 0));
 }
 
 /* rows -> rows of W, times a factor, zeros behind */
@@ -324,6 +370,22 @@ static void pack_keys(const job *t, real *dst, rows x, int64_t n) {
     int64_t m = least(n - j, MR), ld;
     const real *src = reals(t, from_row(x, j), m, &ld);
     pack_along_k(dst + j * t->D, MR, src, ld, m, t->D);
+  }
+}
+
+/* a cache's block of keys: element (d, key) is d * *width + (key - block) behind this */
+static int64_t panel_at(const job *t, int64_t block, int64_t *width) {
+  *width = least(KB, t->a->panels - block);
+  return k_at(t, 0) + block * t->D;
+}
+
+/* pack_keys of a cache's keys, from a block's first on */
+static void pack_panels(const job *t, real *dst, int64_t base, int64_t n) {
+  for (int64_t j = 0; j < n; j += MR) {
+    int64_t block = (base + j) / KB * KB, width, at = panel_at(t, block, &width);
+    at += base + j - block;
+    for (int64_t d = 0; d < t->D; d++)
+      v_storen(dst + j * t->D + d * MR, some_of(t->half, t->a->k, at + d * width, n - j), MR);
   }
 }
 
@@ -422,7 +484,8 @@ static void forward_tiles(const job *t, int64_t i0, int64_t i1, real *room) {
   int64_t base = lo / KB * KB, keys = round_up(end - base, MR);
   forward f = {base, take(&room, keys * t->D), take(&room, keys * t->W),
                take(&room, t->D * TQ), take(&room, LDS * TQ), take(&room, t->W * TQ), room};
-  pack_keys(t, f.k, k_rows(t, t->a->k, base), end - base);
+  if (t->a->panels > 0) pack_panels(t, f.k, base, end - base);
+  else pack_keys(t, f.k, k_rows(t, t->a->k, base), end - base);
   copy_rows(t, f.v, v_rows(t, t->a->v, base), end - base, 1);
   for (int64_t i = i0; i < i1; i++) forward_tile(t, &f, i / n, i % n * TQ);
 }
@@ -432,14 +495,30 @@ static void forward_tiles(const job *t, int64_t i0, int64_t i1, real *room) {
 /* up to ROWS rows, (query, head) pairs with the head running fastest */
 typedef struct {
   int64_t row0, n;
-  real *q, *k, *s, *o; /* panels [D][MR]; [D][TQ keys]; [ROWS][LDS]; [ROWS][W] */
+  real *q; /* panels [D][MR]; beside a cache rows of W */
+  real *k, *s, *o; /* [D][TQ keys]; [ROWS][LDS]; [ROWS][W] */
 } few;
 
 static int64_t few_query(const job *t, const few *f, int64_t r) { return (f->row0 + r) / t->group; }
 static int64_t few_head(const job *t, const few *f, int64_t r) { return (f->row0 + r) % t->group; }
 
+/* a cache's keys are read as they lie */
+SIMD void few_panel(const bool half, const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
+  int64_t width, at = panel_at(t, block, &width), n = round_up(r1 - r0, 16), i = 0;
+  const char *k = (const char *)t->a->k + (at + r0) * (half ? 2 : (int64_t)sizeof(real));
+  for (; i + RM <= f->n; i += RM)
+    few_keys(RM, half, t->D, t->W, f->q + i * t->W, k, width, n, f->s + i * LDS + r0);
+  for (; i < f->n; i++)
+    few_keys(1, half, t->D, t->W, f->q + i * t->W, k, width, n, f->s + i * LDS + r0);
+}
+
 /* scores of the block's keys [r0, r1), r0 a multiple of TQ */
 static void few_scores(const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
+  if (t->a->panels > 0) {
+    if (t->half) few_panel(true, t, f, block, r0, r1);
+    else few_panel(false, t, f, block, r0, r1);
+    return;
+  }
   for (int64_t g = r0; g < r1; g += TQ) {
     pack_tile(t, f->k, k_rows(t, t->a->k, block + g), least(r1 - g, TQ));
     for (int64_t r = 0; r < f->n; r += MR)
@@ -474,31 +553,35 @@ static void few_softmax(const job *t, few *f, state *st, int64_t block, int64_t 
   state_sum(st, ROWS);
 }
 
-/* o = o * a, then the block's p V: as it lies, or TQ widened keys at a time, the chains going on */
+SIMD void few_sums(const bool half, const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
+  const char *v = (const char *)t->a->v;
+  v += v_at(t, block + r0) * (half ? 2 : (int64_t)sizeof(real));
+  int64_t i = 0, k = r1 - r0, ld = t->a->ldv;
+  for (; i + RM <= f->n; i += RM)
+    few_rows(RM, half, t->D, t->W, k, f->s + i * LDS + r0, v, ld, f->o + i * t->W);
+  for (; i < f->n; i++)
+    few_rows(1, half, t->D, t->W, k, f->s + i * LDS + r0, v, ld, f->o + i * t->W);
+}
+
+/* o = o * a, then the block's p V */
 static void few_values(const job *t, few *f, const state *st, int64_t block, int64_t r0,
                        int64_t r1) {
-  int64_t step = t->half ? TQ : KB;
   for (int64_t r = 0; r < f->n; r++)
     for (int64_t d = 0; d < t->W; d += 16) {
       real *o = f->o + r * t->W + d;
       v_store(o, v_mul(v_load(o), v_set(st->alpha[r])));
     }
-  for (int64_t g = r0; g < r1; g += step) {
-    int64_t k = least(r1 - g, step), i = 0, ld;
-    const real *v = reals(t, v_rows(t, t->a->v, block + g), k, &ld);
-    for (; i + RM <= f->n; i += RM)
-      few_rows(RM, t->D, t->W, k, f->s + i * LDS + g, v, ld, f->o + i * t->W);
-    for (; i < f->n; i++)
-      few_rows(1, t->D, t->W, k, f->s + i * LDS + g, v, ld, f->o + i * t->W);
-  }
+  if (t->half) few_sums(true, t, f, block, r0, r1);
+  else few_sums(false, t, f, block, r0, r1);
 }
 
 static void few_begin(const job *t, few *f) {
+  bool panels = t->a->panels > 0;
   for (int64_t i = 0; i < f->n; i++) {
-    int64_t ld;
+    int64_t ld, step = panels ? 1 : MR;
     const real *x = reals(t, q_rows(t, t->a->q, few_head(t, f, i), few_query(t, f, i)), 1, &ld);
-    real *to = f->q + i / MR * MR * t->D + i % MR;
-    for (int64_t d = 0; d < t->D; d++) to[d * MR] = x[d] * (real)t->a->scale;
+    real *to = f->q + (panels ? i * t->W : i / MR * MR * t->D + i % MR);
+    for (int64_t d = 0; d < t->D; d++) to[d * step] = x[d] * (real)t->a->scale;
   }
   for (int64_t i = 0; i < f->n * t->W; i += 16) v_store(f->o + i, v_zero());
 }
@@ -516,7 +599,7 @@ static void few_end(const job *t, few *f, state *st) {
 }
 
 static void forward_few(const job *t, int64_t row0, int64_t n, real *room) {
-  few f = {row0, n, take(&room, (ROWS + MR) * t->D), take(&room, TQ * t->D),
+  few f = {row0, n, take(&room, (ROWS + MR) * t->W), take(&room, TQ * t->D),
            take(&room, ROWS * LDS), take(&room, ROWS * t->W)};
   state st = state_of(&room, ROWS);
   for (int i = 0; i < ROWS; i++) st.max[i] = HIDDEN, st.sum[i] = 1; /* rows that are not there */
@@ -543,6 +626,43 @@ void K(attention)(const struct ml_attention *a, const struct ml_segment *s, int6
   if (i0 >= i1) return;
   if (!is_few(s)) forward_tiles(&t, i0, i1, tmp);
   else for (; i0 < i1; i0 += ROWS) forward_few(&t, i0, least(i1 - i0, ROWS), tmp);
+}
+
+/* ---------------------------------------------------------------- a cache's keys and values */
+
+/* n <= 16 keys -> lanes of a block's panel: bits are moved, nothing is computed */
+#define LANES(type, name)                                                                  \
+  static void name(type *to, int64_t width, const type *from, int64_t ld, int64_t n, int64_t D) { \
+    if (n == 16)                                                                             \
+      for (int64_t d = 0; d < D; d++)                                                        \
+        for (int i = 0; i < 16; i++) to[d * width + i] = from[i * ld + d];                   \
+    else                                                                                     \
+      for (int64_t d = 0; d < D; d++)                                                        \
+        for (int64_t i = 0; i < n; i++) to[d * width + i] = from[i * ld + d];                \
+  }
+LANES(real, put_reals)
+LANES(uint16_t, put_halves)
+
+/* rows [q_row, q_row + len) of `from` become the keys and values behind the first `past` */
+void K(attention_store)(const struct ml_attention *to, const struct ml_attention *from,
+                        const struct ml_segment *s, int64_t kv_head) {
+  job t = job_of(to, s, kv_head);
+  ml_segment rows_in = {.k_row = s->q_row};
+  job f = job_of(from, &rows_in, kv_head);
+  int64_t size = t.half ? 2 : sizeof(real), end = s->past + s->len, n;
+  for (int64_t key = s->past; key < end; key += n) {
+    int64_t block = key / KB * KB, width, at = panel_at(&t, block, &width) + key - block;
+    int64_t src = k_at(&f, key - s->past);
+    n = least(16, least(end, block + width) - key);
+    if (t.half)
+      put_halves((uint16_t *)(uintptr_t)to->k + at, width, (const uint16_t *)from->k + src,
+                 from->ldk, n, t.D);
+    else put_reals((real *)(uintptr_t)to->k + at, width, (const real *)from->k + src, from->ldk, n,
+                   t.D);
+    for (int64_t i = 0; i < n; i++)
+      memcpy((char *)(uintptr_t)to->v + v_at(&t, key + i) * size,
+             (const char *)from->v + v_at(&f, key - s->past + i) * size, (size_t)(t.D * size));
+  }
 }
 
 /* ---------------------------------------------------------------- backward */

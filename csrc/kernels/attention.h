@@ -27,6 +27,10 @@ typedef struct ml_attention {
   /* backward only: dout laid out like o; dq, dk, dv like q, k, v; all overwritten */
   const void *dout;
   void *dq, *dk, *dv;
+  /* > 0: k is a cache's, `panels` keys of room each sequence and head: from element k_row*ldk +
+  ** h*hsk on blocks of ML_DET_KEYS keys, the last as wide as the room leaves it, each
+  ** [dim][width]. 16 elements behind the last block are read. Forward only */
+  int64_t panels;
   bool half; /* set by the drivers below: the arrays but lse are bf16 */
 } ml_attention;
 
@@ -34,5 +38,8 @@ typedef struct ml_attention {
 ** bf16, lse and everything in between f32, and the products are the kind's. */
 int ml_attention_forward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
 int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
+/* A cache takes rows [q_row, q_row + len) of from's k and v as the keys behind each segment's past. */
+void ml_attention_store(int kind, const ml_attention *to, const ml_attention *from,
+                        const ml_segment *seg, int64_t nseg);
 
 #endif

@@ -59,3 +59,22 @@ int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg
   if (st == ML_OK) ml_parallel(nseg * a->kv_heads, backward_task, &p);
   return st;
 }
+
+/* ---- a cache takes new keys and values ---- */
+
+typedef struct { const ml_kernels *kn; ml_attention to, from; const ml_segment *seg; } stores;
+
+static void store_task(void *ctx, int64_t task, int worker) {
+  const stores *p = ctx;
+  (void)worker;
+  for (int64_t h = 0; h < p->to.kv_heads; h++)
+    p->kn->attention_store(&p->to, &p->from, &p->seg[task], h);
+}
+
+void ml_attention_store(int kind, const ml_attention *to, const ml_attention *from,
+                        const ml_segment *seg, int64_t nseg) {
+  bool half = ml_gemm_is_bf16(kind);
+  stores p = {ml_k(half ? ML_F32 : kind), *to, *from, seg};
+  p.to.half = p.from.half = half;
+  ml_parallel(nseg, store_task, &p);
+}

@@ -65,33 +65,20 @@ static ml_attention attention_of(const run *r) {
     .o = r->s.o, .ldo = m->w.A, .hso = D, .lse = r->s.lse};
 }
 
-typedef struct { const run *r; const ml_attention *a; char *k, *v; } store_job;
-
-/* the new keys and values of one sequence go behind those it has */
-static void store_task(void *ctx, int64_t task, int worker) {
-  const store_job *j = ctx;
-  (void)worker;
-  const ml_model *m = j->r->m;
-  const ml_segment *s = &j->r->p->seg[task];
-  int64_t row = m->w.KA * m->as;
-  for (int64_t t = 0; t < s->len; t++) {
-    int64_t to = (s->k_row + s->past + t) * row, from = s->q_row + t;
-    memcpy(j->k + to, (const char *)j->a->k + from * j->a->ldk * m->as, (size_t)row);
-    memcpy(j->v + to, (const char *)j->a->v + from * j->a->ldv * m->as, (size_t)row);
-  }
+/* the new keys and values go behind those a sequence has */
+static int attend_cached(const run *r, ml_attention a) {
+  const ml_plan *p = r->p;
+  int kind = r->m->c.kind;
+  ml_attention cached = a;
+  ml_cache_describe(&cached, p->cache, r->layer);
+  ml_attention_store(kind, &cached, &a, p->seg, p->nseg);
+  return ml_attention_forward(kind, &cached, p->seg, p->nseg);
 }
 
 static int attend(const run *r) {
   ml_attention a = attention_of(r);
-  const ml_plan *p = r->p;
-  if (p->cache) {
-    store_job j = {r, &a, ml_cache_rows(p->cache, r->layer, 0),
-                   ml_cache_rows(p->cache, r->layer, 1)};
-    ml_parallel(p->nseg, store_task, &j);
-    a.k = j.k, a.v = j.v, a.ldk = a.ldv = r->m->w.KA;
-    a.lse = NULL;
-  }
-  return ml_attention_forward(r->m->c.kind, &a, p->seg, p->nseg);
+  if (r->p->cache) return attend_cached(r, a);
+  return ml_attention_forward(r->m->c.kind, &a, r->p->seg, r->p->nseg);
 }
 
 /* ---- MLP activation ---- */

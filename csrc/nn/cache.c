@@ -4,12 +4,24 @@
 
 #include <string.h>
 
-static int64_t layer_bytes(const ml_cache *c) {
-  return c->slots * c->capacity * c->m->w.KA * c->m->as;
+enum { READ_BEHIND = 16 * sizeof(double) }; /* bytes the last panel's reader may look at */
+
+/* elements of one layer's keys, or values: (slots, kv_heads, capacity, head_dim) */
+static int64_t layer_size(const ml_cache *c) { return c->slots * c->capacity * c->m->w.KA; }
+
+static char *layer_data(const ml_cache *c, int64_t i) {
+  return c->data + i * layer_size(c) * c->m->as;
 }
 
-char *ml_cache_rows(const ml_cache *c, int64_t layer, int v) {
-  return c->data + (2 * layer + v) * layer_bytes(c);
+int64_t ml_cache_row(const ml_cache *c, int64_t slot) {
+  return slot * c->m->c.kv_heads * c->capacity;
+}
+
+void ml_cache_describe(ml_attention *a, const ml_cache *c, int64_t layer) {
+  a->k = layer_data(c, 2 * layer), a->v = layer_data(c, 2 * layer + 1);
+  a->ldk = a->ldv = c->m->c.head_dim, a->hsk = a->hsv = c->capacity * c->m->c.head_dim;
+  a->panels = c->capacity;
+  a->lse = NULL;
 }
 
 int ml_cache_new(ml_cache **out, ml_model *m, int64_t slots, int64_t capacity) {
@@ -28,7 +40,7 @@ int ml_cache_new(ml_cache **out, ml_model *m, int64_t slots, int64_t capacity) {
   if (!c) return ML_ENOMEM;
   c->refs = 1, c->slots = slots, c->capacity = capacity;
   c->length = ml_alloc0((size_t)slots * sizeof *c->length);
-  c->data = ml_alloc((size_t)bytes);
+  c->data = ml_alloc((size_t)bytes + READ_BEHIND);
   if (!c->length || !c->data) {
     ml_free(c->length), ml_free(c->data), ml_free(c);
     return ML_ENOMEM;
@@ -72,12 +84,16 @@ int ml_cache_copy(ml_cache *c, int64_t from, int64_t to) {
   int st = check_slot(c, from);
   if (st == ML_OK) st = check_slot(c, to);
   if (st != ML_OK || from == to) return st;
-  int64_t row = c->m->w.KA * c->m->as;
-  for (int64_t i = 0; i < 2 * c->m->c.layers; i++) {
-    char *rows = c->data + i * layer_bytes(c);
-    memcpy(rows + to * c->capacity * row, rows + from * c->capacity * row,
-           (size_t)(c->length[from] * row));
-  }
+  /* whole blocks of keys: the first `used` positions of a head are one stretch */
+  int64_t used = (c->length[from] + ML_DET_KEYS - 1) / ML_DET_KEYS * ML_DET_KEYS;
+  int64_t row = c->m->c.head_dim * c->m->as, heads = c->m->c.kv_heads;
+  if (used > c->capacity) used = c->capacity;
+  for (int64_t i = 0; i < 2 * c->m->c.layers; i++)
+    for (int64_t h = 0; h < heads; h++) {
+      char *data = layer_data(c, i) + h * c->capacity * row;
+      memcpy(data + ml_cache_row(c, to) * row, data + ml_cache_row(c, from) * row,
+             (size_t)(used * row));
+    }
   c->length[to] = c->length[from];
   return ML_OK;
 }

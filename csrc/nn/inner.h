@@ -147,8 +147,10 @@ struct ml_cache {
   ml_model *m;
   int64_t slots, capacity;
   int64_t *length;
-  char *data; /* (layers, k and v, slots, capacity, KA) */
+  char *data; /* (layers, k and v, slots, kv_heads, capacity, head_dim); k in panels */
 };
-char *ml_cache_rows(const ml_cache *c, int64_t layer, int v); /* row slot*capacity + position */
+int64_t ml_cache_row(const ml_cache *c, int64_t slot); /* a segment's k_row */
+/* keys and values of a layer, instead of those a had */
+void ml_cache_describe(ml_attention *a, const ml_cache *c, int64_t layer);
 
 #endif

@@ -449,7 +449,7 @@ int ml_forward_cached(ml_plan **out, ml_model *m, ml_cache *c, int64_t n, const 
   memcpy(p->ids, ids, (size_t)p->N * sizeof *ids);
   for (int64_t i = 0, row = 0; i < n; i++) {
     int64_t past = c->length[slot[i]];
-    p->seg[i] = (ml_segment){row, slot[i] * c->capacity, len[i], past};
+    p->seg[i] = (ml_segment){row, ml_cache_row(c, slot[i]), len[i], past};
     p->kvslot[i] = slot[i];
     for (int64_t t = 0; t < len[i]; t++, row++)
       p->pos64[row] = past + t, p->pos[row] = (int32_t)(past + t);
