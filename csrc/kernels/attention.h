@@ -35,10 +35,10 @@ typedef struct ml_attention {
 } ml_attention;
 
 /* kind: ML_F32 or ML_F64, or a bf16 kind of gemm.h: then q, k, v, o, their gradients and dout are
-** bf16, lse and everything in between f32, and the products are the kind's. */
+** bf16, lse and all arithmetic in between f32. */
 int ml_attention_forward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
 int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
-/* A cache takes rows [q_row, q_row + len) of from's k and v as the keys behind each segment's past. */
+/* a cache takes rows [q_row, q_row + len) of from's k and v as the keys behind each segment's past */
 void ml_attention_store(int kind, const ml_attention *to, const ml_attention *from,
                         const ml_segment *seg, int64_t nseg);
 
