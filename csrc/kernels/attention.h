@@ -38,7 +38,7 @@ typedef struct ml_attention {
 ** bf16, lse and all arithmetic in between f32. */
 int ml_attention_forward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
 int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
-/* a cache takes rows [q_row, q_row + len) of from's k and v as the keys behind each segment's past */
+/* a cache takes rows [q_row, q_row + len) of from's k and v as the keys behind a segment's past */
 void ml_attention_store(int kind, const ml_attention *to, const ml_attention *from,
                         const ml_segment *seg, int64_t nseg);
 
