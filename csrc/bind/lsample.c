@@ -51,10 +51,10 @@ static int sample(lua_State *L) {
   double *lp = lua_newuserdatauv(L, sizeof *lp * (size_t)(rows + 1), 0);
   for (int64_t i = 0; i < rows; i++)
     draw[i] = (ml_draw){item(L, 3, i), item(L, 4, i), item(L, 5, i)};
-  ml_tensor **copy = lml_newtensor(L); /* the kernel scales its row in place */
-  lml_check(L, ml_clone(copy, x), 0);
-  lml_check(L, ml_sample_rows(x->dtype, ml_data(*copy), rows, x->size[1], &how, seed, rollout,
-                              draw, ids, lp), 0);
+  ml_tensor **flat = lml_newtensor(L);
+  lml_check(L, ml_contiguous(flat, x), 0);
+  lml_check(L, ml_sample_rows(x->dtype, ml_data(*flat), rows, x->size[1], &how, seed, rollout, draw,
+                              ids, lp), 0);
   lua_createtable(L, (int)rows, 0);
   lua_createtable(L, (int)rows, 0);
   for (int64_t i = 0; i < rows; i++) {

@@ -91,6 +91,7 @@ static real *take(real **room, int64_t n) {
 
 /* ---------------------------------------------------------------- products */
 
+enum { AHEAD = 4096 }; /* bytes a sweep over a cache fetches before it needs them */
 enum { MOST_V = RV > SW * 16 / TL ? RV : SW * 16 / TL }; /* vectors of the widest tile */
 
 /* one vector of reals, or of halves, n elements of it */
@@ -118,7 +119,7 @@ SIMD tv operand(const bool half, const char *p, int64_t n) {
 ** whole one. */
 SIMD void product(const int mr, const int nv, const int64_t ars, const bool half, int64_t k,
                   const real *a, int64_t aks, const void *b, int64_t ldb, real *c, int64_t ldc,
-                  bool add, const bool whole, int64_t left) {
+                  bool add, const bool whole, int64_t left, const bool far) {
   const int64_t size = half ? 2 : sizeof(real);
   const char *row = b;
   tv s[MR][MOST_V];
@@ -127,6 +128,8 @@ SIMD void product(const int mr, const int nv, const int64_t ars, const bool half
   else EACH s[i][j] = t_zero();
   for (int64_t p = 0; p < k; p++, a += aks, row += ldb * size) {
     tv bv[MOST_V];
+    if (far) UNROLL for (int64_t at = 0; at < nv * TL * size; at += 64)
+      __builtin_prefetch(row + AHEAD + at, 0, 2);
     UNROLL for (int j = 0; j < nv; j++)
       bv[j] = operand(half, row + TL * j * size, whole ? TL : left - TL * j);
     UNROLL for (int i = 0; i < mr; i++) {
@@ -143,7 +146,7 @@ typedef void product_fn(int64_t k, const real *a, int64_t aks, const real *b, in
 #define PRODUCT(name, mr, nv, ars)                                                             \
   static void name(int64_t k, const real *a, int64_t aks, const real *b, int64_t ldb, real *c, \
                    int64_t ldc, bool add) {                                                    \
-    product(mr, nv, ars, false, k, a, aks, b, ldb, c, ldc, add, true, 0);                      \
+    product(mr, nv, ars, false, k, a, aks, b, ldb, c, ldc, add, true, 0, false);               \
   }
 #define ACROSS(mr) PRODUCT(across_##mr, mr, NV, 1)
 ACROSS(1) ACROSS(2)
@@ -203,11 +206,11 @@ SIMD void few_rows(const int m, const bool half, int64_t D, int64_t W, int64_t k
   const int64_t size = half ? 2 : sizeof(real);
   int64_t d = 0;
   for (; d + RV * TL <= D; d += RV * TL)
-    product(m, RV, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0);
+    product(m, RV, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0, true);
   for (; d + 16 <= D; d += 16)
-    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0);
+    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0, true);
   if (d < D)
-    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, false, D - d);
+    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, false, D - d, true);
 }
 
 /* C[m][n] (rows of LDS) = A B, A rows of W, B [D][width] with n in whole sixteens */
@@ -216,11 +219,11 @@ SIMD void few_keys(const int m, const bool half, int64_t D, int64_t W, const rea
   const int64_t size = half ? 2 : sizeof(real);
   int64_t j = 0;
   for (; m == 1 && j + SW * 16 <= n; j += SW * 16)
-    product(1, SW * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0);
+    product(1, SW * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0, true);
   for (; j + SV * 16 <= n; j += SV * 16)
-    product(m, SV * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0);
+    product(m, SV * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0, true);
   for (; j < n; j += 16)
-    product(m, 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0);
+    product(m, 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0, true);
 }
 
 /* ---------------------------------------------------------------- lane by lane */

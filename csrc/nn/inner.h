@@ -50,6 +50,7 @@ struct ml_model {
   char *cos, *sin; /* (context, head_dim / 2) */
   ml_plan *idle[2];
   int nidle;
+  char *panels[2]; /* what the linears' packed and packed_dx point into */
   uint64_t packed_version;
   int packed_isa; /* -1: nothing is packed */
   bool packed_both;

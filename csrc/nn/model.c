@@ -197,18 +197,18 @@ fail:
 
 void ml_model_ref(ml_model *m) { m->refs++; }
 
-static void unpack(ml_linear *l) {
-  ml_free(l->packed), ml_free(l->packed_dx);
-  l->packed = l->packed_dx = NULL;
+static int64_t linear_count(const ml_model *m) { return 4 * m->c.layers + 1; }
+static ml_linear *linear_at(ml_model *m, int64_t i) {
+  ml_layer *y = &m->layer[i / 4];
+  if (i == 4 * m->c.layers) return &m->head;
+  return i % 4 == 0 ? &y->qkv : i % 4 == 1 ? &y->o : i % 4 == 2 ? &y->up : &y->down;
 }
 
 static void unpack_all(ml_model *m) {
   m->packed_isa = -1;
-  for (int64_t i = 0; m->layer && i < m->c.layers; i++) {
-    unpack(&m->layer[i].qkv), unpack(&m->layer[i].o);
-    unpack(&m->layer[i].up), unpack(&m->layer[i].down);
-  }
-  unpack(&m->head);
+  for (int64_t i = 0; m->layer && i < linear_count(m); i++)
+    linear_at(m, i)->packed = linear_at(m, i)->packed_dx = NULL;
+  for (int dx = 0; dx < 2; dx++) ml_free(m->panels[dx]), m->panels[dx] = NULL;
 }
 
 void ml_model_free(ml_model *m) {
@@ -233,34 +233,50 @@ ml_tensor *ml_model_param(const ml_model *m, int i) { return m->param[i]; }
 
 /* ---- packed weights ---- */
 
-static int pack_into(const ml_model *m, void **packed, const ml_tensor *w, int64_t k, int64_t n,
-                     int64_t brs, int64_t bcs) {
-  if (!*packed) *packed = ml_alloc(ml_gemm_packed_bytes(m->c.kind, k, n));
-  if (!*packed) return ML_ENOMEM;
-  return ml_gemm_pack(m->c.kind, *packed, ml_data(w), m->c.dtype, brs, bcs, k, n);
-}
-
-static int pack(const ml_model *m, ml_linear *l, bool both) {
-  int st = pack_into(m, &l->packed, l->w[0], l->in, l->out, 1, l->in);
-  if (st == ML_OK && both) st = pack_into(m, &l->packed_dx, l->w[0], l->out, l->in, l->in, 1);
-  return st;
-}
-
-/* the head's backward goes by blocks of the vocabulary, which is k there: panels of each */
-static int pack_head(const ml_model *m, ml_linear *l, bool both) {
-  int st = pack_into(m, &l->packed, l->w[0], l->in, l->out, 1, l->in);
-  if (st != ML_OK || !both) return st;
+/* The head's backward goes by blocks of the vocabulary, which is k there: panels of each */
+static size_t panel_bytes(ml_model *m, const ml_linear *l, int dx) {
   int64_t block = ML_DET_HEAD_VOCAB, blocks = (l->out + block - 1) / block;
-  size_t bytes = ml_gemm_packed_bytes(m->c.kind, block, l->in);
-  if (!l->packed_dx) l->packed_dx = ml_alloc(bytes * (size_t)blocks);
-  if (!l->packed_dx) return ML_ENOMEM;
-  for (int64_t i = 0; i < blocks && st == ML_OK; i++) {
-    int64_t left = l->out - i * block;
-    const char *w = (const char *)ml_data(l->w[0]) + i * block * l->in * m->es;
+  if (!dx) return ml_gemm_packed_bytes(m->c.kind, l->in, l->out);
+  if (l != &m->head) return ml_gemm_packed_bytes(m->c.kind, l->out, l->in);
+  return ml_gemm_packed_bytes(m->c.kind, block, l->in) * (size_t)blocks;
+}
+
+/* one stretch of memory for all: decoding sweeps over it, on huge pages */
+static int make_panels(ml_model *m, int dx) {
+  size_t at = 0;
+  if (m->panels[dx]) return ML_OK;
+  for (int64_t i = 0; i < linear_count(m); i++)
+    at += (panel_bytes(m, linear_at(m, i), dx) + 63) & ~(size_t)63;
+  m->panels[dx] = ml_alloc(at);
+  if (!m->panels[dx]) return ML_ENOMEM;
+  at = 0;
+  for (int64_t i = 0; i < linear_count(m); i++) {
+    ml_linear *l = linear_at(m, i);
+    *(dx ? &l->packed_dx : &l->packed) = m->panels[dx] + at;
+    at += (panel_bytes(m, l, dx) + 63) & ~(size_t)63;
+  }
+  return ML_OK;
+}
+
+static int pack_head_dx(const ml_model *m) {
+  const ml_linear *l = &m->head;
+  size_t bytes = ml_gemm_packed_bytes(m->c.kind, ML_DET_HEAD_VOCAB, l->in);
+  int st = ML_OK;
+  for (int64_t v = 0, i = 0; v < l->out && st == ML_OK; v += ML_DET_HEAD_VOCAB, i++) {
+    int64_t left = l->out - v;
+    const char *w = (const char *)ml_data(l->w[0]) + v * l->in * m->es;
     st = ml_gemm_pack(m->c.kind, (char *)l->packed_dx + (size_t)i * bytes, w, m->c.dtype, l->in, 1,
-                      left < block ? left : block, l->in);
+                      left < ML_DET_HEAD_VOCAB ? left : ML_DET_HEAD_VOCAB, l->in);
   }
   return st;
+}
+
+static int pack(const ml_model *m, const ml_linear *l, bool both) {
+  int st = ml_gemm_pack(m->c.kind, l->packed, ml_data(l->w[0]), m->c.dtype, 1, l->in, l->in, l->out);
+  if (st != ML_OK || !both) return st;
+  if (l == &m->head) return pack_head_dx(m);
+  return ml_gemm_pack(m->c.kind, l->packed_dx, ml_data(l->w[0]), m->c.dtype, l->in, 1, l->out,
+                      l->in);
 }
 
 /* another engine reads the weights as they are */
@@ -278,13 +294,9 @@ int ml_model_pack(ml_model *m, bool both) {
   if (fresh && (m->packed_both || !both)) return ML_OK;
   if (m->packed_isa != ml_isa()) unpack_all(m); /* panels have another size there */
   m->packed_isa = -1;
-  int st = ML_OK;
-  for (int64_t i = 0; i < m->c.layers && st == ML_OK; i++) {
-    ml_layer *y = &m->layer[i];
-    ml_linear *l[] = {&y->qkv, &y->o, &y->up, &y->down};
-    for (int j = 0; j < 4 && st == ML_OK; j++) st = pack(m, l[j], both);
-  }
-  if (st == ML_OK) st = pack_head(m, &m->head, both);
+  int st = make_panels(m, 0);
+  if (st == ML_OK && both) st = make_panels(m, 1);
+  for (int64_t i = 0; i < linear_count(m) && st == ML_OK; i++) st = pack(m, linear_at(m, i), both);
   if (st != ML_OK) return st;
   m->packed_isa = ml_isa(), m->packed_version = m->weights->version, m->packed_both = both;
   return ML_OK;

@@ -152,9 +152,11 @@ CASE(adamw, Y, t->a, Y2, Y3, RANGE, 1e-3, .9, .99, 1e-8, .1, .19, .0199, t->q)
 CASE(sgd, Y, t->a, Y2, RANGE, 1e-2, .9, t->flag, .1, t->q)
 CASE(muon_momentum, Y, t->a, Y2, RANGE, .95, t->flag, t->q)
 static void run_sample(const ml_kernels *k, const call *t) {
+  static float tmp[2 * IN];
+  static int64_t ids[3 * IN + 1];
   ml_sampling how = {t->p < .2 ? 0 : t->p + .3, t->flag ? 7 : 0, t->q < .5 ? .9 : 1,
                      t->q < .2 ? .05 : 0};
-  k->sample(IDX, Y2, Y, t->n, &how, unit(), Y3, IDX + 1);
+  k->sample(IDX, Y2, t->a, t->n, &how, t->q * 7 - (int)(t->q * 7), tmp, ids);
 }
 
 /* what the range counts, whether it may be split, whether rows must have something in them */
