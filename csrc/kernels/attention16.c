@@ -347,7 +347,8 @@ void K(attention16)(int kind, bool native, const struct ml_attention *a,
 typedef struct {
   char *k, *v, *kt;            /* A's panels: k and v of a strip each; k turned, of a block each */
   float *dk, *dv;              /* rows of W */
-  uint16_t *qt, *gt, *q, *g;   /* B's panels of q and dout: of TQ queries each; of pairs of queries */
+  uint16_t *qt, *gt;           /* B's panels of q and dout, of TQ queries each; */
+  uint16_t *q, *g;             /* of pairs of queries */
   float *lse, *delta;          /* one a query; lse for base 2, huge where there is no query */
   uint16_t *p, *ds;            /* a strip's, rows of LDP */
   float *pairs;                /* ds again: [KB/2][TQ] words for each TQ queries */
@@ -388,6 +389,10 @@ static void load_keys(const job *t, backward *b) {
   int64_t keys = t->s->past + t->s->len;
   for (int64_t j = 0; j < keys; j += STEP) {
     int64_t n = least(keys - j, STEP), at = j / STEP * b->strip;
+    if (n < STEP) { /* whole panels that are not there are read too */
+      memset(b->k + at, 0, (size_t)b->strip);
+      memset(b->v + at, 0, (size_t)b->strip);
+    }
     left_packed(&t->w, b->k + at, t->k + j * a->ldk, a->ldk, 1, n, t->D, t->W);
     left_packed(&t->w, b->v + at, t->v + j * a->ldv, a->ldv, 1, n, t->D, t->W);
   }
@@ -586,7 +591,8 @@ void K(attention16_grad)(int kind, bool native, const struct ml_attention *a,
   load_keys(&t, &b);
   mul_begin(&t.w);
   for (int64_t head = 0; head < t.group; head++)
-    for (int64_t q0 = 0; q0 < s->len; q0 += KB) grad_block(&t, &b, head, q0, least(s->len - q0, KB));
+    for (int64_t q0 = 0; q0 < s->len; q0 += KB)
+      grad_block(&t, &b, head, q0, least(s->len - q0, KB));
   mul_end(&t.w);
   uint16_t *dk = (uint16_t *)a->dk + (t.k - (const uint16_t *)a->k);
   uint16_t *dv = (uint16_t *)a->dv + (t.v - (const uint16_t *)a->v);
