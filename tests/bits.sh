@@ -26,7 +26,7 @@ for cc in gcc clang; do
 done
 check "gcc -O3 scalar, 2 threads" bits scalar 2 build/release
 want=
-for t in kernels gemm gemm16 attention; do
+for t in kernels gemm gemm16 attention attention16; do
   want=
   make -s -j2 build/release/tests/test_$t >/dev/null
   check "$t kernels, x86" build/release/tests/test_$t --hash

@@ -17,8 +17,7 @@
 **
 ** Scores are kept transposed, [key][TQ queries]: a softmax is then lane by lane, and they are
 ** the packed operand of the next product. Where there are few queries lanes are keys, then d:
-** the same chains. Rows of bf16 (half) become reals as they are packed, results are rounded as they
-** are written: everything in between is the same. */
+** the same chains. The bf16 kinds' is attention16.c. */
 #include "kernels/attention.h"
 #include "kernels/isa.h"
 #include "kernels/math.h"
@@ -50,14 +49,11 @@ typedef struct {
   const ml_segment *s;
   int64_t kv_head;
   int64_t D, W, group, head0;  /* W: D in whole vectors; head0: the group's first query head */
-  bool half;
-  real *rows;                  /* TQ rows of W: bf16 rows on their way in or out */
 } job;
 
-/* without its rows */
 static job job_of(const ml_attention *a, const ml_segment *s, int64_t kv_head) {
   int64_t group = a->heads / a->kv_heads;
-  return (job){a, s, kv_head, a->dim, round_up(a->dim, 16), group, kv_head * group, a->half, NULL};
+  return (job){a, s, kv_head, a->dim, round_up(a->dim, 16), group, kv_head * group};
 }
 
 /* query i sees keys [first_key, end_key) */
@@ -94,44 +90,21 @@ static real *take(real **room, int64_t n) {
 enum { AHEAD = 4096 }; /* bytes a sweep over a cache fetches before it needs them */
 enum { MOST_V = RV > SW * 16 / TL ? RV : SW * 16 / TL }; /* vectors of the widest tile */
 
-/* one vector of reals, or of halves, n elements of it */
-SIMD tv operand(const bool half, const char *p, int64_t n) {
-  if (!half) return n >= TL ? t_load((const real *)(const void *)p)
-                            : t_loadn((const real *)(const void *)p, n);
-#if defined(ML_USE_AVX512) || defined(ML_USE_AVX2)
-  return v_loadhn((const uint16_t *)(const void *)p, n);
-#else
-  real x[TL] = {0};
-  for (int i = 0; i < TL && i < n; i++) {
-    uint16_t h;
-    memcpy(&h, p + 2 * i, sizeof h);
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    x[i] = f;
-  }
-  return t_load(x);
-#endif
-}
-
 /* C[i] = (add ? C[i] : +0) + sum over p of A(i, p) B[p], rows of nv vectors; A(i, p) is
-** a[i*ars + p*aks], B reals or halves. B's last vector has `left` elements where that is not a
-** whole one. */
-SIMD void product(const int mr, const int nv, const int64_t ars, const bool half, int64_t k,
-                  const real *a, int64_t aks, const void *b, int64_t ldb, real *c, int64_t ldc,
-                  bool add, const bool whole, int64_t left, const bool far) {
-  const int64_t size = half ? 2 : sizeof(real);
-  const char *row = b;
+** a[i*ars + p*aks]. B's last vector has `left` elements where that is not a whole one. */
+SIMD void product(const int mr, const int nv, const int64_t ars, int64_t k, const real *a,
+                  int64_t aks, const real *b, int64_t ldb, real *c, int64_t ldc, bool add,
+                  const bool whole, int64_t left, const bool far) {
   tv s[MR][MOST_V];
 #define EACH UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nv; j++)
   if (add) EACH s[i][j] = t_load(c + i * ldc + TL * j);
   else EACH s[i][j] = t_zero();
-  for (int64_t p = 0; p < k; p++, a += aks, row += ldb * size) {
+  for (int64_t p = 0; p < k; p++, a += aks, b += ldb) {
     tv bv[MOST_V];
-    if (far) UNROLL for (int64_t at = 0; at < nv * TL * size; at += 64)
-      __builtin_prefetch(row + AHEAD + at, 0, 2);
+    if (far) UNROLL for (size_t at = 0; at < nv * TL * sizeof(real); at += 64)
+      __builtin_prefetch((const char *)b + AHEAD + at, 0, 2);
     UNROLL for (int j = 0; j < nv; j++)
-      bv[j] = operand(half, row + TL * j * size, whole ? TL : left - TL * j);
+      bv[j] = whole ? t_load(b + TL * j) : t_loadn(b + TL * j, left - TL * j);
     UNROLL for (int i = 0; i < mr; i++) {
       tv x = t_set(a[i * ars]);
       UNROLL for (int j = 0; j < nv; j++) s[i][j] = t_fma(x, bv[j], s[i][j]);
@@ -146,7 +119,7 @@ typedef void product_fn(int64_t k, const real *a, int64_t aks, const real *b, in
 #define PRODUCT(name, mr, nv, ars)                                                             \
   static void name(int64_t k, const real *a, int64_t aks, const real *b, int64_t ldb, real *c, \
                    int64_t ldc, bool add) {                                                    \
-    product(mr, nv, ars, false, k, a, aks, b, ldb, c, ldc, add, true, 0, false);               \
+    product(mr, nv, ars, k, a, aks, b, ldb, c, ldc, add, true, 0, false);                      \
   }
 #define ACROSS(mr) PRODUCT(across_##mr, mr, NV, 1)
 ACROSS(1) ACROSS(2)
@@ -201,29 +174,26 @@ static void down(int64_t W, int64_t k, const real *a, const real *rows, real *c)
 }
 
 /* C[m][D] (rows of W) += A rows, A(i, p) = a[i*LDS + p], m <= RM; rows may end at D */
-SIMD void few_rows(const int m, const bool half, int64_t D, int64_t W, int64_t k, const real *a,
-                   const char *b, int64_t ld, real *c) {
-  const int64_t size = half ? 2 : sizeof(real);
+SIMD void few_rows(const int m, int64_t D, int64_t W, int64_t k, const real *a, const real *b,
+                   int64_t ld, real *c) {
   int64_t d = 0;
   for (; d + RV * TL <= D; d += RV * TL)
-    product(m, RV, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0, true);
+    product(m, RV, LDS, k, a, 1, b + d, ld, c + d, W, true, true, 0, true);
   for (; d + 16 <= D; d += 16)
-    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, true, 0, true);
-  if (d < D)
-    product(m, 16 / TL, LDS, half, k, a, 1, b + d * size, ld, c + d, W, true, false, D - d, true);
+    product(m, 16 / TL, LDS, k, a, 1, b + d, ld, c + d, W, true, true, 0, true);
+  if (d < D) product(m, 16 / TL, LDS, k, a, 1, b + d, ld, c + d, W, true, false, D - d, true);
 }
 
 /* C[m][n] (rows of LDS) = A B, A rows of W, B [D][width] with n in whole sixteens */
-SIMD void few_keys(const int m, const bool half, int64_t D, int64_t W, const real *a, const char *b,
-                   int64_t width, int64_t n, real *c) {
-  const int64_t size = half ? 2 : sizeof(real);
+SIMD void few_keys(const int m, int64_t D, int64_t W, const real *a, const real *b, int64_t width,
+                   int64_t n, real *c) {
   int64_t j = 0;
   for (; m == 1 && j + SW * 16 <= n; j += SW * 16)
-    product(1, SW * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0, true);
+    product(1, SW * 16 / TL, W, D, a, 1, b + j, width, c + j, LDS, false, true, 0, true);
   for (; j + SV * 16 <= n; j += SV * 16)
-    product(m, SV * 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0, true);
+    product(m, SV * 16 / TL, W, D, a, 1, b + j, width, c + j, LDS, false, true, 0, true);
   for (; j < n; j += 16)
-    product(m, 16 / TL, W, half, D, a, 1, b + j * size, width, c + j, LDS, false, true, 0, true);
+    product(m, 16 / TL, W, D, a, 1, b + j, width, c + j, LDS, false, true, 0, true);
 }
 
 /* ---------------------------------------------------------------- lane by lane */
@@ -335,45 +305,22 @@ static void tile_scale(real *x, int64_t D, const real *y, bool final) {
 
 /* ---------------------------------------------------------------- packing */
 
-/* rows that came with the task: element `at` of an array of reals or, in a bf16 task, of halves */
-typedef struct { const void *base; int64_t at, ld; } rows;
+static real *real_at(const void *base, int64_t at) { return (real *)(uintptr_t)base + at; }
 
-SIMD vf some_of(bool half, const void *base, int64_t at, int64_t n) {
-#if !defined(ML_USE_F64)
-  if (half) return v_loadhn((const uint16_t *)base + at, n);
-#endif
-  (void)half;
-  return v_loadn((const real *)base + at, n);
-}
-
-SIMD vf rows_vector(const job *t, rows x, int64_t i, int64_t d) {
-  return some_of(t->half, x.base, x.at + i * x.ld + d, most(t->D - d, 0));
-}
-
-/* rows -> rows of W, times a factor, zeros behind */
-static void copy_rows(const job *t, real *dst, rows x, int64_t n, real factor) {
+/* rows ld apart -> rows of W, times a factor, zeros behind */
+static void copy_rows(const job *t, real *dst, const real *src, int64_t ld, int64_t n,
+                      real factor) {
   for (int64_t i = 0; i < n; i++)
-    for (int64_t d = 0; d < t->W; d += 16)
-      v_store(dst + i * t->W + d, v_mul(rows_vector(t, x, i, d), v_set(factor)));
+    for (int64_t d = 0; d < t->W; d += 16) {
+      vf x = v_loadn(src + i * ld + d, most(t->D - d, 0));
+      v_store(dst + i * t->W + d, v_mul(x, v_set(factor)));
+    }
 }
-
-/* up to TQ of them as reals, *ld apart: where they are, or copies */
-static const real *reals(const job *t, rows x, int64_t n, int64_t *ld) {
-  *ld = t->half ? t->W : x.ld;
-  if (!t->half) return (const real *)x.base + x.at;
-  copy_rows(t, t->rows, x, n, 1);
-  return t->rows;
-}
-
-static rows from_row(rows x, int64_t i) { return (rows){x.base, x.at + i * x.ld, x.ld}; }
 
 /* n rows -> panels [D][MR] */
-static void pack_keys(const job *t, real *dst, rows x, int64_t n) {
-  for (int64_t j = 0; j < n; j += MR) {
-    int64_t m = least(n - j, MR), ld;
-    const real *src = reals(t, from_row(x, j), m, &ld);
-    pack_along_k(dst + j * t->D, MR, src, ld, m, t->D);
-  }
+static void pack_keys(const job *t, real *dst, const real *src, int64_t ld, int64_t n) {
+  for (int64_t j = 0; j < n; j += MR)
+    pack_along_k(dst + j * t->D, MR, src + j * ld, ld, least(n - j, MR), t->D);
 }
 
 /* a cache's block of keys: element (d, key) is d * *width + (key - block) behind this */
@@ -386,53 +333,17 @@ static int64_t panel_at(const job *t, int64_t block, int64_t *width) {
 static void pack_panels(const job *t, real *dst, int64_t base, int64_t n) {
   for (int64_t j = 0; j < n; j += MR) {
     int64_t block = (base + j) / KB * KB, width, at = panel_at(t, block, &width);
-    at += base + j - block;
+    const real *k = real_at(t->a->k, at + base + j - block);
     for (int64_t d = 0; d < t->D; d++)
-      v_storen(dst + j * t->D + d * MR, some_of(t->half, t->a->k, at + d * width, n - j), MR);
+      v_storen(dst + j * t->D + d * MR, v_loadn(k + d * width, n - j), MR);
   }
 }
 
-/* n rows -> [D][TQ], lanes beyond n are zeros */
-static void pack_tile(const job *t, real *dst, rows x, int64_t n) {
-  int64_t ld;
-  const real *src = reals(t, x, n, &ld);
-  pack_along_k(dst, TQ, src, ld, n, t->D);
-}
-
-/* rows of W (+ 0) -> x, which is written to after all */
-static void write_rows(const job *t, rows x, const real *src, int64_t n) {
+/* rows of W (+ 0) -> n rows */
+static void write_rows(const job *t, real *to, int64_t ld, const real *src, int64_t n) {
   for (int64_t i = 0; i < n; i++)
-    for (int64_t d = 0; d < t->D; d += 16) {
-      vf y = v_add(v_load(src + i * t->W + d), v_zero());
-      int64_t at = x.at + i * x.ld + d;
-#if !defined(ML_USE_F64)
-      if (t->half) {
-        v_storehn((uint16_t *)(uintptr_t)x.base + at, y, t->D - d);
-        continue;
-      }
-#endif
-      v_storen((real *)(uintptr_t)x.base + at, y, t->D - d);
-    }
-}
-
-/* [D][TQ] -> n rows */
-static void unpack_tile(const job *t, rows x, const real *src, int64_t n) {
-  real *to = t->half ? t->rows : (real *)(uintptr_t)x.base + x.at;
-  unpack_along_k(to, t->half ? t->W : x.ld, src, TQ, n, t->D);
-  if (t->half) write_rows(t, x, t->rows, n);
-}
-
-static rows q_rows(const job *t, const void *base, int64_t head, int64_t i) {
-  return (rows){base, q_at(t, head, i), t->a->ldq};
-}
-static rows o_rows(const job *t, const void *base, int64_t head, int64_t i) {
-  return (rows){base, o_at(t, head, i), t->a->ldo};
-}
-static rows k_rows(const job *t, const void *base, int64_t key) {
-  return (rows){base, k_at(t, key), t->a->ldk};
-}
-static rows v_rows(const job *t, const void *base, int64_t key) {
-  return (rows){base, v_at(t, key), t->a->ldv};
+    for (int64_t d = 0; d < t->D; d += 16)
+      v_storen(to + i * ld + d, v_add(v_load(src + i * t->W + d), v_zero()), t->D - d);
 }
 
 /* ---------------------------------------------------------------- forward, tiles of queries */
@@ -464,7 +375,7 @@ static void forward_tile(const job *t, forward *f, int64_t head, int64_t q0) {
   real *room = f->tmp, factor[TQ];
   state st = state_of(&room, TQ);
   for (int i = 0; i < TQ; i++) factor[i] = (real)a->scale;
-  pack_tile(t, f->q, q_rows(t, a->q, head, q0), n);
+  pack_along_k(f->q, TQ, real_at(a->q, q_at(t, head, q0)), a->ldq, n, t->D);
   tile_scale(f->q, t->D, factor, false);
   for (int64_t block = lo / KB * KB; block < end; block += KB) {
     int64_t j0 = block + most(lo - block, 0) / MR * MR;
@@ -472,7 +383,7 @@ static void forward_tile(const job *t, forward *f, int64_t head, int64_t q0) {
   }
   state_end(&st, TQ);
   tile_scale(f->o, t->D, st.alpha, true);
-  unpack_tile(t, o_rows(t, a->o, head, q0), f->o, n);
+  unpack_along_k(real_at(a->o, o_at(t, head, q0)), a->ldo, f->o, TQ, n, t->D);
   for (int64_t i = 0; a->lse && i < n; i++) ((real *)a->lse)[lse_at(t, head, q0 + i)] = st.max[i];
 }
 
@@ -488,8 +399,8 @@ static void forward_tiles(const job *t, int64_t i0, int64_t i1, real *room) {
   forward f = {base, take(&room, keys * t->D), take(&room, keys * t->W),
                take(&room, t->D * TQ), take(&room, LDS * TQ), take(&room, t->W * TQ), room};
   if (t->a->panels > 0) pack_panels(t, f.k, base, end - base);
-  else pack_keys(t, f.k, k_rows(t, t->a->k, base), end - base);
-  copy_rows(t, f.v, v_rows(t, t->a->v, base), end - base, 1);
+  else pack_keys(t, f.k, real_at(t->a->k, k_at(t, base)), t->a->ldk, end - base);
+  copy_rows(t, f.v, real_at(t->a->v, v_at(t, base)), t->a->ldv, end - base, 1);
   for (int64_t i = i0; i < i1; i++) forward_tile(t, &f, i / n, i % n * TQ);
 }
 
@@ -506,24 +417,24 @@ static int64_t few_query(const job *t, const few *f, int64_t r) { return (f->row
 static int64_t few_head(const job *t, const few *f, int64_t r) { return (f->row0 + r) % t->group; }
 
 /* a cache's keys are read as they lie */
-SIMD void few_panel(const bool half, const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
+static void few_panel(const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
   int64_t width, at = panel_at(t, block, &width), n = round_up(r1 - r0, 16), i = 0;
-  const char *k = (const char *)t->a->k + (at + r0) * (half ? 2 : (int64_t)sizeof(real));
+  const real *k = real_at(t->a->k, at + r0);
   for (; i + RM <= f->n; i += RM)
-    few_keys(RM, half, t->D, t->W, f->q + i * t->W, k, width, n, f->s + i * LDS + r0);
+    few_keys(RM, t->D, t->W, f->q + i * t->W, k, width, n, f->s + i * LDS + r0);
   for (; i < f->n; i++)
-    few_keys(1, half, t->D, t->W, f->q + i * t->W, k, width, n, f->s + i * LDS + r0);
+    few_keys(1, t->D, t->W, f->q + i * t->W, k, width, n, f->s + i * LDS + r0);
 }
 
 /* scores of the block's keys [r0, r1), r0 a multiple of TQ */
 static void few_scores(const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
   if (t->a->panels > 0) {
-    if (t->half) few_panel(true, t, f, block, r0, r1);
-    else few_panel(false, t, f, block, r0, r1);
+    few_panel(t, f, block, r0, r1);
     return;
   }
   for (int64_t g = r0; g < r1; g += TQ) {
-    pack_tile(t, f->k, k_rows(t, t->a->k, block + g), least(r1 - g, TQ));
+    const real *k = real_at(t->a->k, k_at(t, block + g));
+    pack_along_k(f->k, TQ, k, t->a->ldk, least(r1 - g, TQ), t->D);
     for (int64_t r = 0; r < f->n; r += MR)
       across(least(f->n - r, MR), t->D, f->q + r * t->D, MR, f->k, f->s + r * LDS + g, LDS, false);
   }
@@ -556,14 +467,13 @@ static void few_softmax(const job *t, few *f, state *st, int64_t block, int64_t 
   state_sum(st, ROWS);
 }
 
-SIMD void few_sums(const bool half, const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
-  const char *v = (const char *)t->a->v;
-  v += v_at(t, block + r0) * (half ? 2 : (int64_t)sizeof(real));
+static void few_sums(const job *t, few *f, int64_t block, int64_t r0, int64_t r1) {
+  const real *v = real_at(t->a->v, v_at(t, block + r0));
   int64_t i = 0, k = r1 - r0, ld = t->a->ldv;
   for (; i + RM <= f->n; i += RM)
-    few_rows(RM, half, t->D, t->W, k, f->s + i * LDS + r0, v, ld, f->o + i * t->W);
+    few_rows(RM, t->D, t->W, k, f->s + i * LDS + r0, v, ld, f->o + i * t->W);
   for (; i < f->n; i++)
-    few_rows(1, half, t->D, t->W, k, f->s + i * LDS + r0, v, ld, f->o + i * t->W);
+    few_rows(1, t->D, t->W, k, f->s + i * LDS + r0, v, ld, f->o + i * t->W);
 }
 
 /* o = o * a, then the block's p V */
@@ -574,15 +484,14 @@ static void few_values(const job *t, few *f, const state *st, int64_t block, int
       real *o = f->o + r * t->W + d;
       v_store(o, v_mul(v_load(o), v_set(st->alpha[r])));
     }
-  if (t->half) few_sums(true, t, f, block, r0, r1);
-  else few_sums(false, t, f, block, r0, r1);
+  few_sums(t, f, block, r0, r1);
 }
 
 static void few_begin(const job *t, few *f) {
   bool panels = t->a->panels > 0;
   for (int64_t i = 0; i < f->n; i++) {
-    int64_t ld, step = panels ? 1 : MR;
-    const real *x = reals(t, q_rows(t, t->a->q, few_head(t, f, i), few_query(t, f, i)), 1, &ld);
+    int64_t step = panels ? 1 : MR;
+    const real *x = real_at(t->a->q, q_at(t, few_head(t, f, i), few_query(t, f, i)));
     real *to = f->q + (panels ? i * t->W : i / MR * MR * t->D + i % MR);
     for (int64_t d = 0; d < t->D; d++) to[d * step] = x[d] * (real)t->a->scale;
   }
@@ -596,7 +505,7 @@ static void few_end(const job *t, few *f, state *st) {
     real *o = f->o + i * t->W;
     for (int64_t d = 0; d < t->W; d += 16)
       v_store(o + d, v_mul(v_load(o + d), v_set(st->alpha[i])));
-    write_rows(t, o_rows(t, t->a->o, head, q), o, 1);
+    write_rows(t, real_at(t->a->o, o_at(t, head, q)), 0, o, 1);
     if (t->a->lse) ((real *)t->a->lse)[lse_at(t, head, q)] = st->max[i];
   }
 }
@@ -623,7 +532,6 @@ static bool is_few(const ml_segment *s) { return s->len * 2 < TQ; }
 void K(attention)(const struct ml_attention *a, const struct ml_segment *s, int64_t kv_head,
                   int64_t part, int64_t parts, real *tmp) {
   job t = job_of(a, s, kv_head);
-  t.rows = take(&tmp, TQ * t.W);
   int64_t n = t.group * (is_few(s) ? s->len : tiles_of(s));
   int64_t i0 = n * part / parts, i1 = n * (part + 1) / parts;
   if (i0 >= i1) return;
@@ -634,17 +542,14 @@ void K(attention)(const struct ml_attention *a, const struct ml_segment *s, int6
 /* ---------------------------------------------------------------- a cache's keys and values */
 
 /* n <= 16 keys -> lanes of a block's panel: bits are moved, nothing is computed */
-#define LANES(type, name)                                                                  \
-  static void name(type *to, int64_t width, const type *from, int64_t ld, int64_t n, int64_t D) { \
-    if (n == 16)                                                                             \
-      for (int64_t d = 0; d < D; d++)                                                        \
-        for (int i = 0; i < 16; i++) to[d * width + i] = from[i * ld + d];                   \
-    else                                                                                     \
-      for (int64_t d = 0; d < D; d++)                                                        \
-        for (int64_t i = 0; i < n; i++) to[d * width + i] = from[i * ld + d];                \
-  }
-LANES(real, put_reals)
-LANES(uint16_t, put_halves)
+static void put_keys(real *to, int64_t width, const real *from, int64_t ld, int64_t n, int64_t D) {
+  if (n == 16)
+    for (int64_t d = 0; d < D; d++)
+      for (int i = 0; i < 16; i++) to[d * width + i] = from[i * ld + d];
+  else
+    for (int64_t d = 0; d < D; d++)
+      for (int64_t i = 0; i < n; i++) to[d * width + i] = from[i * ld + d];
+}
 
 /* rows [q_row, q_row + len) of `from` become the keys and values behind the first `past` */
 void K(attention_store)(const struct ml_attention *to, const struct ml_attention *from,
@@ -652,19 +557,15 @@ void K(attention_store)(const struct ml_attention *to, const struct ml_attention
   job t = job_of(to, s, kv_head);
   ml_segment rows_in = {.k_row = s->q_row};
   job f = job_of(from, &rows_in, kv_head);
-  int64_t size = t.half ? 2 : sizeof(real), end = s->past + s->len, n;
+  int64_t end = s->past + s->len, n;
   for (int64_t key = s->past; key < end; key += n) {
     int64_t block = key / KB * KB, width, at = panel_at(&t, block, &width) + key - block;
-    int64_t src = k_at(&f, key - s->past);
+    int64_t row = key - s->past;
     n = least(16, least(end, block + width) - key);
-    if (t.half)
-      put_halves((uint16_t *)(uintptr_t)to->k + at, width, (const uint16_t *)from->k + src,
-                 from->ldk, n, t.D);
-    else put_reals((real *)(uintptr_t)to->k + at, width, (const real *)from->k + src, from->ldk, n,
-                   t.D);
+    put_keys(real_at(to->k, at), width, real_at(from->k, k_at(&f, row)), from->ldk, n, t.D);
     for (int64_t i = 0; i < n; i++)
-      memcpy((char *)(uintptr_t)to->v + v_at(&t, key + i) * size,
-             (const char *)from->v + v_at(&f, key - s->past + i) * size, (size_t)(t.D * size));
+      memcpy(real_at(to->v, v_at(&t, key + i)), real_at(from->v, v_at(&f, row + i)),
+             (size_t)t.D * sizeof(real));
   }
 }
 
@@ -686,13 +587,11 @@ typedef struct {
 
 static void load_tile(const job *t, backward *b, int64_t head, int64_t q0, int64_t n) {
   const ml_attention *a = t->a;
-  int64_t ld;
-  copy_rows(t, b->qr, q_rows(t, a->q, head, q0), n, (real)a->scale);
-  copy_rows(t, b->gr, o_rows(t, a->dout, head, q0), n, 1);
+  copy_rows(t, b->qr, real_at(a->q, q_at(t, head, q0)), a->ldq, n, (real)a->scale);
+  copy_rows(t, b->gr, real_at(a->dout, o_at(t, head, q0)), a->ldo, n, 1);
   pack_along_k(b->qt, TQ, b->qr, t->W, n, t->D);
   pack_along_k(b->gt, TQ, b->gr, t->W, n, t->D);
-  const real *o = reals(t, o_rows(t, a->o, head, q0), n, &ld);
-  K(row_dot)(b->delta, b->gr, t->W, o, ld, 0, n, t->D);
+  K(row_dot)(b->delta, b->gr, t->W, real_at(a->o, o_at(t, head, q0)), a->ldo, 0, n, t->D);
   for (int64_t i = 0; i < TQ; i++)
     b->lse[i] = i < n ? ((const real *)a->lse)[lse_at(t, head, q0 + i)] : 0;
   for (int64_t i = n; i < TQ; i++) b->delta[i] = 0;
@@ -736,9 +635,10 @@ static void grad_tile(const job *t, backward *b, int64_t head, int64_t q0, int64
 static void grad_chunk(const job *t, backward *b, int64_t c0, int64_t c1) {
   const ml_attention *a = t->a;
   int64_t n = c1 - c0, W = t->W, past = t->s->past;
-  pack_keys(t, b->kp, k_rows(t, a->k, c0), n);
-  pack_keys(t, b->vp, v_rows(t, a->v, c0), n);
-  copy_rows(t, b->kr, k_rows(t, a->k, c0), n, 1);
+  const real *k = real_at(a->k, k_at(t, c0));
+  pack_keys(t, b->kp, k, a->ldk, n);
+  pack_keys(t, b->vp, real_at(a->v, v_at(t, c0)), a->ldv, n);
+  copy_rows(t, b->kr, k, a->ldk, n, 1);
   memset(b->dk, 0, (size_t)(round_up(n, MR) * W) * sizeof(real));
   memset(b->dv, 0, (size_t)(round_up(n, MR) * W) * sizeof(real));
   /* queries that see any of these keys */
@@ -746,8 +646,8 @@ static void grad_chunk(const job *t, backward *b, int64_t c0, int64_t c1) {
   if (a->window > 0) to = least(to, c1 - 1 - past + a->window);
   for (int64_t head = 0; head < t->group; head++)
     for (int64_t q0 = from; q0 < to; q0 += TQ) grad_tile(t, b, head, q0, c0, c1);
-  write_rows(t, k_rows(t, a->dk, c0), b->dk, n);
-  write_rows(t, v_rows(t, a->dv, c0), b->dv, n);
+  write_rows(t, real_at(a->dk, k_at(t, c0)), a->ldk, b->dk, n);
+  write_rows(t, real_at(a->dv, v_at(t, c0)), a->ldv, b->dv, n);
 }
 
 static void write_dq(const job *t, backward *b) {
@@ -758,7 +658,8 @@ static void write_dq(const job *t, backward *b) {
     int64_t q0 = i % tiles * TQ;
     real *dq = b->dq + i * t->W * TQ;
     tile_scale(dq, t->D, factor, true);
-    unpack_tile(t, q_rows(t, t->a->dq, i / tiles, q0), dq, least(t->s->len - q0, TQ));
+    unpack_along_k(real_at(t->a->dq, q_at(t, i / tiles, q0)), t->a->ldq, dq, TQ,
+                   least(t->s->len - q0, TQ), t->D);
   }
 }
 
@@ -774,7 +675,6 @@ static backward backward_of(const job *t, real *room) {
 void K(attention_grad)(const struct ml_attention *a, const struct ml_segment *s, int64_t kv_head,
                        real *tmp) {
   job t = job_of(a, s, kv_head);
-  t.rows = take(&tmp, TQ * t.W);
   backward b = backward_of(&t, tmp);
   int64_t keys = s->past + s->len;
   for (int64_t c0 = 0; c0 < keys; c0 += CHUNK) grad_chunk(&t, &b, c0, least(c0 + CHUNK, keys));
@@ -784,9 +684,9 @@ void K(attention_grad)(const struct ml_attention *a, const struct ml_segment *s,
 /* elements of scratch, from above: every piece of the two forward paths, or of backward */
 int64_t K(attention_room)(const struct ml_attention *a, const struct ml_segment *s, bool grad) {
   job t = job_of(a, s, 0);
-  int64_t W = t.W, own = TQ * W + LINE, n = grad ? CHUNK + MR : round_up(s->past + s->len, KB);
+  int64_t W = t.W, n = grad ? CHUNK + MR : round_up(s->past + s->len, KB);
   if (grad)
-    return own + n * (5 * W + TQ) + (5 * W + MR + 4 + t.group * tiles_of(s) * W) * TQ + 16 * LINE;
-  if (is_few(s)) return own + (ROWS + MR + TQ) * W + ROWS * (LDS + W + 5) + 16 * LINE;
-  return own + 2 * n * W + (2 * W + LDS + 5) * TQ + 16 * LINE;
+    return n * (5 * W + TQ) + (5 * W + MR + 4 + t.group * tiles_of(s) * W) * TQ + 16 * LINE;
+  if (is_few(s)) return (ROWS + MR + TQ) * W + ROWS * (LDS + W + 5) + 16 * LINE;
+  return 2 * n * W + (2 * W + LDS + 5) * TQ + 16 * LINE;
 }

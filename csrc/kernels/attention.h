@@ -27,19 +27,25 @@ typedef struct ml_attention {
   /* backward only: dout laid out like o; dq, dk, dv like q, k, v; all overwritten */
   const void *dout;
   void *dq, *dk, *dv;
-  /* > 0: k is a cache's, `panels` keys of room each sequence and head: from element k_row*ldk +
-  ** h*hsk on blocks of ML_DET_KEYS keys, the last as wide as the room leaves it, each
-  ** [dim][width]. 16 elements behind the last block are read. Forward only */
+  /* > 0: k and v are a cache's, laid out by ml_attention_store, with room for so many keys of each
+  ** sequence and head; a sequence's begin at element k_row*ldk + h*hsk. Forward only */
   int64_t panels;
-  bool half; /* set by the drivers below: the arrays but lse are bf16 */
 } ml_attention;
 
 /* kind: ML_F32 or ML_F64, or a bf16 kind of gemm.h: then q, k, v, o, their gradients and dout are
-** bf16, lse and all arithmetic in between f32. */
+** bf16 and products have the kind's order of additions; lse and what is between are f32. */
 int ml_attention_forward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
 int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
-/* a cache takes rows [q_row, q_row + len) of from's k and v as the keys behind a segment's past */
+/* A cache takes rows [q_row, q_row + len) of from's k and v as the keys behind a segment's past. How
+** it lays them out is the kind's: f32 and f64 keep blocks of ML_DET_KEYS keys as [dim][width], where
+** 16 elements behind the last block are read, and rows of values; bf16 kinds the panels that products
+** read, blocks of ML_DET_KEYS16. The last block is as wide as the room leaves it. */
 void ml_attention_store(int kind, const ml_attention *to, const ml_attention *from,
                         const ml_segment *seg, int64_t nseg);
+
+/* What a cache of a kind needs for one sequence and head that is to have `keys` keys: room for
+** `room` keys of `width` elements, copied in whole blocks of `block` keys. */
+typedef struct { int64_t room, width, block; } ml_attention_panel;
+ml_attention_panel ml_attention_panels(int kind, int64_t keys, int64_t dim);
 
 #endif

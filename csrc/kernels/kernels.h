@@ -16,6 +16,7 @@ enum {
   ML_DET_GEMM_K = 512,      /* f32 GEMM: block of k */
   ML_DET_GEMM16_K = 2048,   /* bf16 GEMM, both orders */
   ML_DET_KEYS = 252,        /* attention: keys a block, from the document's first key */
+  ML_DET_KEYS16 = 256,      /* the same of bf16 kinds; in backward also queries a block */
   ML_DET_HEAD_VOCAB = 4096, /* head: vocabulary a block of its log-sum-exp */
   ML_DET_ROWS = 64,         /* column reductions: rows a chunk */
   ML_DET_FLAT = 4096        /* flat reductions (gradient norm): elements a block */

@@ -6,21 +6,23 @@
 
 enum { READ_BEHIND = 16 * sizeof(double) }; /* bytes the last panel's reader may look at */
 
-/* elements of one layer's keys, or values: (slots, kv_heads, capacity, head_dim) */
-static int64_t layer_size(const ml_cache *c) { return c->slots * c->capacity * c->m->w.KA; }
+/* elements of one layer's keys, or values: (slots, kv_heads, room, width) */
+static int64_t layer_size(const ml_cache *c) {
+  return c->slots * c->m->c.kv_heads * c->panel.room * c->panel.width;
+}
 
 static char *layer_data(const ml_cache *c, int64_t i) {
   return c->data + i * layer_size(c) * c->m->as;
 }
 
 int64_t ml_cache_row(const ml_cache *c, int64_t slot) {
-  return slot * c->m->c.kv_heads * c->capacity;
+  return slot * c->m->c.kv_heads * c->panel.room;
 }
 
 void ml_cache_describe(ml_attention *a, const ml_cache *c, int64_t layer) {
   a->k = layer_data(c, 2 * layer), a->v = layer_data(c, 2 * layer + 1);
-  a->ldk = a->ldv = c->m->c.head_dim, a->hsk = a->hsv = c->capacity * c->m->c.head_dim;
-  a->panels = c->capacity;
+  a->ldk = a->ldv = c->panel.width, a->hsk = a->hsv = c->panel.room * c->panel.width;
+  a->panels = c->panel.room;
   a->lse = NULL;
 }
 
@@ -31,14 +33,15 @@ int ml_cache_new(ml_cache **out, ml_model *m, int64_t slots, int64_t capacity) {
   if (capacity > m->c.context)
     return ml_fail(ML_ERANGE, "cache: capacity %lld is beyond the model's context of %lld",
                    (long long)capacity, (long long)m->c.context);
-  int64_t bytes = 2 * m->c.layers;
-  if (!ml_mul_ok(bytes, slots, &bytes) || !ml_mul_ok(bytes, capacity, &bytes) ||
-      !ml_mul_ok(bytes, m->w.KA * m->as, &bytes))
+  ml_attention_panel panel = ml_attention_panels(m->c.kind, capacity, m->c.head_dim);
+  int64_t bytes = 2 * m->c.layers * m->c.kv_heads * m->as;
+  if (!ml_mul_ok(bytes, slots, &bytes) || !ml_mul_ok(bytes, panel.room, &bytes) ||
+      !ml_mul_ok(bytes, panel.width, &bytes))
     return ml_fail(ML_ERANGE, "cache: %lld slots of %lld are too large", (long long)slots,
                    (long long)capacity);
   ml_cache *c = ml_alloc0(sizeof *c);
   if (!c) return ML_ENOMEM;
-  c->refs = 1, c->slots = slots, c->capacity = capacity;
+  c->refs = 1, c->slots = slots, c->capacity = capacity, c->panel = panel;
   c->length = ml_alloc0((size_t)slots * sizeof *c->length);
   c->data = ml_alloc((size_t)bytes + READ_BEHIND);
   if (!c->length || !c->data) {
@@ -85,12 +88,12 @@ int ml_cache_copy(ml_cache *c, int64_t from, int64_t to) {
   if (st == ML_OK) st = check_slot(c, to);
   if (st != ML_OK || from == to) return st;
   /* whole blocks of keys: the first `used` positions of a head are one stretch */
-  int64_t used = (c->length[from] + ML_DET_KEYS - 1) / ML_DET_KEYS * ML_DET_KEYS;
-  int64_t row = c->m->c.head_dim * c->m->as, heads = c->m->c.kv_heads;
-  if (used > c->capacity) used = c->capacity;
+  int64_t block = c->panel.block, used = (c->length[from] + block - 1) / block * block;
+  int64_t row = c->panel.width * c->m->as, heads = c->m->c.kv_heads;
+  if (used > c->panel.room) used = c->panel.room;
   for (int64_t i = 0; i < 2 * c->m->c.layers; i++)
     for (int64_t h = 0; h < heads; h++) {
-      char *data = layer_data(c, i) + h * c->capacity * row;
+      char *data = layer_data(c, i) + h * c->panel.room * row;
       memcpy(data + ml_cache_row(c, to) * row, data + ml_cache_row(c, from) * row,
              (size_t)(used * row));
     }

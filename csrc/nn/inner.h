@@ -148,7 +148,8 @@ struct ml_cache {
   ml_model *m;
   int64_t slots, capacity;
   int64_t *length;
-  char *data; /* (layers, k and v, slots, kv_heads, capacity, head_dim); k in panels */
+  ml_attention_panel panel;
+  char *data; /* (layers, k and v, slots, kv_heads, panel.room, panel.width) */
 };
 int64_t ml_cache_row(const ml_cache *c, int64_t slot); /* a segment's k_row */
 /* keys and values of a layer, instead of those a had */
