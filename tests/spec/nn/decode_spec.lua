@@ -78,7 +78,25 @@ describe("decoding", function()
   end
 
   it("follows windows, grouped heads and soft-caps", function()
-    run(make("llama", { window = { 5, 0 }, kv_heads = 1, softcap = 4 }), 6, 3)
+    for _, dtype in ipairs { "f32", "bf16", "bf16-amx" } do
+      run(make("llama", { window = { 5, 0 }, kv_heads = 1, softcap = 4, dtype = dtype }), 6, 3)
+    end
+  end)
+
+  it("passes from one block of keys to the next", function() -- blocks of 252 and of 256 keys
+    for _, dtype in ipairs { "f32", "bf16", "bf16-amx" } do
+      for _, capacity in ipairs { 263, 290, 600 } do
+        local m = make("llama", { dim = 48, heads = 2, kv_heads = 1, context = 600, dtype = dtype })
+        local cache, ids = m:cache(2, capacity), sequence(263, 9)
+        local want, at = trained(m, ids), 0
+        for _, n in ipairs { 250, 1, 1, 1, 1, 1, 1, 1, 3, 2, 1 } do
+          local logits = m:decode(cache, { { slot = 2, ids = table.move(ids, at + 1, at + n, 1, {}) } })
+          at = at + n
+          assert.is_true(logits:bytes() == want:narrow(1, at, 1):bytes(),
+                         ("%s, capacity %d, position %d"):format(dtype, capacity, at))
+        end
+      end
+    end
   end)
 
   it("sees weights that have changed since", function()
@@ -92,23 +110,25 @@ describe("decoding", function()
     assert.is_true(second:bytes() == trained(m, { 1, 2, 3 }):narrow(1, 3, 1):bytes())
   end)
 
-  it("reuses slots, cuts them short and copies them", function()
-    local m = make("qwen3")
-    local cache, ids = m:cache(3, 20), sequence(12, 1)
-    local want = trained(m, ids)
-    local function step(slot, first, last)
-      return m:decode(cache, { { slot = slot, ids = table.move(ids, first, last, 1, {}) } }):bytes()
-    end
-    step(2, 1, 7)
-    cache:copy(2, 3)
-    assert.are.equal(7, cache:length(3))
-    assert.is_true(step(3, 8, 8) == want:narrow(1, 8, 1):bytes())
-    cache:truncate(2, 4)
-    assert.is_true(step(2, 5, 9) == want:narrow(1, 9, 1):bytes())
-    cache:truncate(2)
-    assert.is_true(step(2, 1, 3) == want:narrow(1, 3, 1):bytes())
-    assert.is_true(step(3, 9, 12) == want:narrow(1, 12, 1):bytes())
-  end)
+  for _, dtype in ipairs { "f32", "bf16-amx" } do
+    it("reuses slots, cuts them short and copies them in " .. dtype, function()
+      local m = make("qwen3", { dtype = dtype })
+      local cache, ids = m:cache(3, 20), sequence(12, 1)
+      local want = trained(m, ids)
+      local function step(slot, first, last)
+        return m:decode(cache, { { slot = slot, ids = table.move(ids, first, last, 1, {}) } }):bytes()
+      end
+      step(2, 1, 7)
+      cache:copy(2, 3)
+      assert.are.equal(7, cache:length(3))
+      assert.is_true(step(3, 8, 8) == want:narrow(1, 8, 1):bytes())
+      cache:truncate(2, 4)
+      assert.is_true(step(2, 5, 9) == want:narrow(1, 9, 1):bytes())
+      cache:truncate(2)
+      assert.is_true(step(2, 1, 3) == want:narrow(1, 3, 1):bytes())
+      assert.is_true(step(3, 9, 12) == want:narrow(1, 12, 1):bytes())
+    end)
+  end
 
   it("goes through taps", function()
     local m, ids = make("llama"), { 4, 5, 6, 7 }
