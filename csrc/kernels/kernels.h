@@ -11,7 +11,7 @@ enum { ML_F32, ML_F64, ML_I64, ML_I32, ML_U8, ML_BOOL, ML_BF16, ML_F16, ML_DTYPE
 int64_t ml_dtype_size(int dtype);
 const char *ml_dtype_name(int dtype); /* "f32" ... */
 
-/* det-1-draft: constants that decide bits. Part of the format, never of a machine. */
+/* det-1: constants that decide bits. Part of the format, never of a machine. */
 enum {
   ML_DET_GEMM_K = 512,      /* f32 GEMM: block of k */
   ML_DET_GEMM16_K = 2048,   /* bf16 GEMM, both orders */

@@ -1,2 +1,2 @@
 --- What this is, as run.json and `moonlit --version` say it.
-return { moonlit = "0.1.0-dev", numerics = "det-1-draft" }
+return { moonlit = "0.1.0-dev", numerics = "det-1" }

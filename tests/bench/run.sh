@@ -21,5 +21,5 @@ for threads in 1 2; do
   done
 done
 python3 tests/bench/steps.py "$py" 2
-sh tests/bench/decode.sh "$build" "$py"
+python3 tests/bench/decoding.py "$py" 2
 lua5.4 tests/bench/ops.lua

@@ -44,35 +44,32 @@ class Side:
         self.times.append(float(line))
 
     def close(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         for line in self.process.stdout:
             if line.startswith("rss"):
                 self.rss = int(line.split()[1])
         self.process.wait()
 
 
-def rivals(python, config, threads):
-    script = os.path.join(HERE, "train.py")
+def rivals(python, config, threads, dtype):
+    command = [python, os.path.join(HERE, "train.py"), config, threads]
     tcmalloc = sorted(glob.glob("/usr/lib/*/libtcmalloc_minimal.so.4"))
-    for mode in ("f32", "bf16"):
-        yield Side(f"torch {mode}", [python, script, config, threads, mode])
-        if tcmalloc:
-            preload = {"LD_PRELOAD": tcmalloc[0]}
-            yield Side(f"torch {mode} tcmalloc", [python, script, config, threads, mode], preload)
-            yield Side(f"torch {mode} tcmalloc compile",
-                       [python, script, config, threads, mode + "-compile"], preload)
+    yield Side(f"torch {dtype}", command + [dtype])
+    if tcmalloc:
+        preload = {"LD_PRELOAD": tcmalloc[0]}
+        yield Side(f"torch {dtype} tcmalloc", command + [dtype], preload)
+        yield Side(f"torch {dtype} tcmalloc compile", command + [dtype + "-compile"], preload)
 
 
-def ours(config, threads):
-    script = os.path.join(HERE, "train.lua")
-    for dtype in os.environ.get("BENCH_DTYPES", "f32 bf16").split():
-        yield Side(f"moonlit {dtype}", ["lua5.4", script, config, threads, dtype])
-
-
-def measure(config, threads, python):
-    sides = [s for s in ours(config, threads)]
+def measure(config, threads, python, dtype):
+    """The sides of one dtype: those of both would not fit into memory at once."""
+    command = ["lua5.4", os.path.join(HERE, "train.lua"), config, threads, dtype]
+    sides = [Side(f"moonlit {dtype}", command)]
     if python:
-        sides += rivals(python, config, threads)
+        sides += rivals(python, config, threads, dtype)
     for side in sides:  # the first steps warm caches up and compile
         for _ in range(2):
             if side.alive:
@@ -93,18 +90,13 @@ def measure(config, threads, python):
 
 
 def report(config, threads, sides, peak):
-    print(f"{config}, {threads} threads: ms minimum (median), first step, share of the f32 FMA peak, MiB")
     for s in sides:
         share = flops(config) / min(s.times) / 1e6 / (peak * int(threads))
         print(f"  {s.label:28s} {min(s.times):9.1f} ({statistics.median(s.times):8.1f}) "
               f"{s.first[0]:8.1f} {100 * share:6.1f} % {s.rss:6d}")
-    for dtype in ("f32", "bf16"):
-        us = [s for s in sides if s.label == f"moonlit {dtype}"]
-        them = [s for s in sides if s.label.startswith(f"torch {dtype}")]
-        if us and them:
-            best = min(min(s.times) for s in them)
-            print(f"  {dtype}: {min(them[0].times) / min(us[0].times):.2f} x as shipped, "
-                  f"{best / min(us[0].times):.2f} x the best", flush=True)
+    us, them = min(sides[0].times), [min(s.times) for s in sides[1:]]
+    if them:
+        print(f"  {them[0] / us:.2f} x as shipped, {min(them) / us:.2f} x the best", flush=True)
 
 
 def main():
@@ -112,7 +104,10 @@ def main():
     threads = sys.argv[2] if len(sys.argv) > 2 else "2"
     peak = float(os.environ.get("BENCH_PEAK", "216"))
     for config in sys.argv[3:] or list(SHAPES):
-        report(config, threads, measure(config, threads, python), peak)
+        print(f"{config}, {threads} threads: ms minimum (median), first step, share of the f32 FMA "
+              "peak, MiB")
+        for dtype in os.environ.get("BENCH_DTYPES", "f32 bf16").split():
+            report(config, threads, measure(config, threads, python, dtype), peak)
 
 
 main()

@@ -83,6 +83,24 @@ optim.muon = single "muon"
 --- SGD: { lr, momentum, nesterov, weight_decay }.
 optim.sgd = single "sgd"
 
+--- Muon for the matrices of a model's blocks, its updates scaled to AdamW's size (0.2 sqrt(max dim),
+--- Moonlight, arXiv 2502.16982), and AdamW for embedding, head and gains: one rate serves both.
+--- @param model Model
+--- @param opt? {lr: number?, betas: number[]?, momentum: number?, weight_decay: number?}
+---        weight_decay is of the blocks' matrices
+function optim.hybrid(model, opt)
+  local o = options(opt, { lr = 3e-3, betas = { 0.9, 0.95 }, momentum = 0.95, weight_decay = 0.01 },
+                    "optim.hybrid")
+  local blocks, rest = {}, {}
+  for _, p in ipairs(model:parameters()) do
+    table.insert(p.layer and p.tensor:dim() == 2 and blocks or rest, p)
+  end
+  return optim.new { groups = {
+    { kind = "muon", params = blocks, lr = o.lr, momentum = o.momentum, scale = "match_rms",
+      weight_decay = o.weight_decay },
+    { kind = "adamw", params = rest, lr = o.lr, betas = o.betas } } }
+end
+
 --- Update every parameter that has a gradient, and consume the gradients.
 --- @param opt? {lr: number?, lr_scale: number?, clip: number?, scale: number?, momentum: number?}
 --- @return number the gradient norm, after scale and before the clip

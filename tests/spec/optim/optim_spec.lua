@@ -179,6 +179,34 @@ describe("state", function()
   end)
 end)
 
+describe("hybrid", function()
+  local shape = { layers = 1, heads = 2, dim = 16, vocab = 11, context = 8, seed = 5 }
+
+  local function step(model, opt)
+    model:loss({ ids = ml.tensor({ { 1, 2, 3, 4 } }, { dtype = "i64" }) }):backward()
+    return opt:step { lr_scale = 0.5, clip = 1 }
+  end
+
+  it("is Muon for the blocks' matrices and AdamW for the rest", function()
+    local a, b = ml.model(shape), ml.model(shape)
+    local matrices, rest = {}, {}
+    for _, p in ipairs(b:parameters()) do
+      local block = p.name:find("proj", 1, true)
+      table.insert(block and matrices or rest, p)
+    end
+    assert.are.equal(7, #matrices)
+    local by_hand = ml.optim.new { groups = {
+      { kind = "muon", params = matrices, lr = 0.01, scale = "match_rms", weight_decay = 0.01 },
+      { kind = "adamw", params = rest, lr = 0.01, betas = { 0.9, 0.95 } } } }
+    assert.are.equal(step(b, by_hand), step(a, ml.optim.hybrid(a, { lr = 0.01 })))
+    assert.are.equal(ml.ckpt.hash(b:parameters()), ml.ckpt.hash(a:parameters()))
+  end)
+
+  it("refuses an unknown option with the nearest name", function()
+    assert.has_error(function() ml.optim.hybrid(ml.model(shape), { momentun = 0.9 }) end)
+  end)
+end)
+
 describe("schedules", function()
   it("cosine warms up, peaks and ends at the floor", function()
     local s = ml.optim.cosine { peak = 1, floor = 0.1, warmup = 10, steps = 110 }
