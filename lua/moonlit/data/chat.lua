@@ -207,7 +207,7 @@ local function pieces(self, ids)
     if call then
       calls[#calls + 1] = call
       i = last
-      if #calls == 1 and #plain > 0 then plain[#plain + 1] = false end
+      if #calls == 1 then plain[#plain + 1] = false end
     else
       plain[#plain + 1] = ids[i]
     end
