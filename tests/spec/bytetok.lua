@@ -4,7 +4,7 @@ local ml = require "moonlit"
 local Bytes = {}
 Bytes.__index = Bytes
 
-function Bytes:encode(s, opt)
+function Bytes.encode(_, s, opt)
   assert(not (opt and opt.special), "a chat never asks for special tokens in text")
   return { s:byte(1, -1) }
 end
@@ -37,8 +37,8 @@ function Bytes:id(text)
 end
 
 function Bytes:size() return 256 + #self.special end
-function Bytes:is_special(id) return id > 255 end
-function Bytes:bytes(id) return id < 256 and string.char(id) or "" end
+function Bytes.is_special(_, id) return id > 255 end
+function Bytes.bytes(_, id) return id < 256 and string.char(id) or "" end
 
 return function(special)
   return setmetatable({ special = special or ml.data.chat.special }, Bytes)

@@ -11,7 +11,7 @@ local LARGEST = 2 ^ 53 -- integers up to here are exact, as are the checks
 local function fail(...) error({ text = string.format(...) }, 0) end
 
 local function bounded(exact, rounded)
-  if not (math.abs(rounded) <= LARGEST) then fail("number too large") end
+  if math.abs(rounded) > LARGEST then fail("number too large") end
   return exact
 end
 

@@ -214,7 +214,8 @@ describe("chat.parse", function()
       assert.is_nil(message.tool_calls)
       assert.are.equal("a<tool_call>" .. text .. "</tool_call>", message.content)
     end
-    local message = chat:parse(ids_of("<tool_call>", '{"name": "x", "arguments": {}}', "<|im_end|>"))
+    local message = chat:parse(ids_of("<tool_call>", '{"name": "x", "arguments": {}}',
+                                      "<|im_end|>"))
     assert.is_nil(message.tool_calls)
   end)
 end)
@@ -237,7 +238,8 @@ describe("chat.check", function()
       { { U, T, A }, "message 2: a tool result without a call" },
       { { U, C, T, T, A }, "message 4: a tool result without a call" },
       { { U, C, A }, "message 3: 1 tool call(s) before it have no result" },
-      { { { role = "usr", content = "u" }, A }, 'message 1: unknown role "usr"; did you mean "user"?' },
+      { { { role = "usr", content = "u" }, A },
+        'message 1: unknown role "usr"; did you mean "user"?' },
       { { U, { role = "assistant" } }, "message 2: the assistant says nothing" },
       { { { role = "user", content = "" }, A }, "message 1: the user says nothing" },
       { { U, { role = "assistant", content = 3 } }, "message 2: content must be text, got number" },
@@ -286,12 +288,14 @@ describe("the loss of conversations", function()
     return ids, mask
   end
 
-  local function logit(b, t, v) return 1.5 * math.sin(1.3 * b + 0.7 * t + 0.37 * v + 0.11 * b * v) end
+  local function logit(b, t, v)
+    return 1.5 * math.sin(1.3 * b + 0.7 * t + 0.37 * v + 0.11 * b * v)
+  end
 
   local function lookup(rows)
     local n = #rows * T
-    local model = ml.model { preset = "llama", layers = 1, heads = 1, dim = n, hidden = 4, vocab = V,
-                             context = T, dtype = "f64", tied = false, seed = 1 }
+    local model = ml.model { preset = "llama", layers = 1, heads = 1, dim = n, hidden = 4,
+                             vocab = V, context = T, dtype = "f64", tied = false, seed = 1 }
     local head, hot = {}, {}
     for v = 0, V - 1 do
       head[v + 1] = {}

@@ -47,7 +47,8 @@ describe("calculator", function()
   it("tells what is wrong as text", function()
     for text, want in pairs {
       ["1/0"] = "error: division by zero", ["1/(2-2)"] = "error: division by zero",
-      ["1+"] = "error: the expression ends too early", [""] = "error: the expression ends too early",
+      ["1+"] = "error: the expression ends too early",
+      [""] = "error: the expression ends too early",
       ["(1"] = "error: the expression ends too early", ["1)"] = 'error: unexpected ")" at 2',
       ["2x"] = 'error: unexpected "x" at 2', ["1.5"] = 'error: unexpected "." at 2',
       ["2^3"] = 'error: unexpected "^" at 2', ["1 2"] = 'error: unexpected "2" at 3',
