@@ -112,7 +112,7 @@ end
 -- ---- laying down tokens ----
 
 local function special_id(tok, name)
-  local id = tok:id(name)
+  local id = tok.id and tok:id(name) -- a tokenizer of characters knows no such thing
   if id then return id end
   error(("data.chat: the tokenizer has no %q; train it with special = ml.data.chat.special")
         :format(name), 4)
@@ -248,9 +248,8 @@ end
 -- ---- making one ----
 
 local function new(tok)
-  if type(tok) ~= "table" or type(tok.id) ~= "function" then
-    error("data.chat: expected a tokenizer with special tokens (ml.text.train), got " ..
-          (type(tok) == "table" and tostring((getmetatable(tok) or {}).__name) or type(tok)), 3)
+  if type(tok) ~= "table" or type(tok.encode) ~= "function" then
+    error("data.chat: expected a tokenizer, got " .. type(tok), 3)
   end
   local self = setmetatable({
     tok = tok, im_start = special_id(tok, "<|im_start|>"), im_end = special_id(tok, "<|im_end|>"),

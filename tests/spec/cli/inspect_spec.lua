@@ -30,6 +30,13 @@ local function has(text, part)
   assert.is_truthy(text:find(part, 1, true), ("%q is not in\n%s"):format(part, text))
 end
 
+local function command(line)
+  local pipe = io.popen("lua5.4 lua/moonlit/cli/main.lua inspect " .. line .. " 2>&1; echo $?")
+  local text, code = pipe:read("a"):match("^(.-)(%d+)\n$")
+  pipe:close()
+  return math.tointeger(tonumber(code)), text
+end
+
 local function lines(...)
   local out = {}
   for i, m in ipairs { ... } do out[i] = type(m) == "string" and m or ml.json.encode(m) end
@@ -107,12 +114,6 @@ describe("moonlit inspect", function()
   end)
 
   it("runs from the shell", function()
-    local function command(line)
-      local pipe = io.popen("lua5.4 lua/moonlit/cli/main.lua inspect " .. line .. " 2>&1; echo $?")
-      local text, code = pipe:read("a"):match("^(.-)(%d+)\n$")
-      pipe:close()
-      return math.tointeger(tonumber(code)), text
-    end
     local vocabulary, data = os.tmpname(), file(".txt", "moon\n")
     assert(ml.text.chars { text = "mno\n" }:save(vocabulary))
     local code, text = command(("%s --tokenizer %s --length 2"):format(data, vocabulary))
@@ -129,9 +130,19 @@ describe("moonlit inspect", function()
     os.remove(vocabulary)
   end)
 
+  local when_trained = ml.text.train and it or pending
+  when_trained("takes bytes for tokens when no tokenizer is given", function()
+    local data = file(".jsonl", lines(chat("hi", "ho")))
+    local code, text = command(data)
+    os.remove(data)
+    assert.are.equal(0, code, text)
+    has(text, "25 tokens, 3 learned")
+    has(text, "hi<|im_end|>\n<|im_start|>assistant\n[ho<|im_end|>]\n")
+  end)
+
   it("refuses a tokenizer without control tokens", function()
     kit.raises(function()
       report(".jsonl", lines(chat("h", "m")), { tok = ml.text.chars { text = "hm" } })
-    end, "expected a tokenizer with special tokens")
+    end, 'the tokenizer has no "<|im_start|>"')
   end)
 end)

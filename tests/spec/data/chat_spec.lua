@@ -220,6 +220,29 @@ describe("chat.parse", function()
   end)
 end)
 
+local with_bpe = ml.text.train and describe or pending
+with_bpe("a chat of a trained tokenizer", function()
+  it("learns the same text, forges nothing and reads it back", function()
+    local bpe = ml.text.train({ ("What is 12+30? It is 42. Where is the moon?\n"):rep(20) },
+                              { vocab = 300, special = ml.data.chat.special })
+    local made = ml.data.chat(bpe)
+    for seed = 1, 100 do
+      local messages = conversation(seed)
+      local row, learned, ends = made:render(messages), {}, 0
+      for i, id in ipairs(row.ids) do
+        if row.mask[i] == 1 then learned[#learned + 1] = id end
+        if id == made.im_end then ends = ends + 1 end
+      end
+      assert.are.equal(#messages, ends)
+      assert.are.equal(tok:decode(chat:render(messages).ids), bpe:decode(row.ids))
+      assert.are.equal(table.concat((parts(chat:render(messages)))), bpe:decode(learned))
+      local before = made:prompt(table.move(messages, 1, #messages - 1, 1, {}))
+      local message = made:parse(table.move(row.ids, #before + 1, #row.ids, 1, {}))
+      assert.are.same(messages[#messages], message)
+    end
+  end)
+end)
+
 describe("chat.check", function()
   local U, A = { role = "user", content = "u" }, { role = "assistant", content = "a" }
   local C, T = { role = "assistant", tool_calls = { call "1" } }, { role = "tool", content = "1" }
@@ -263,7 +286,7 @@ describe("chat.check", function()
     kit.raises(function() chat:prompt {} end, "chat.prompt: no messages")
     kit.raises(function() ml.data.chat(bytetok { "<|im_start|>" }) end,
                'no "<|im_end|>"; train it with special = ml.data.chat.special')
-    kit.raises(function() ml.data.chat "tok" end, "data.chat: expected a tokenizer")
+    kit.raises(function() ml.data.chat "tok" end, "data.chat: expected a tokenizer, got string")
   end)
 end)
 
