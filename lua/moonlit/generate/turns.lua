@@ -83,11 +83,14 @@ local function round(model, chat, active, o, samples)
   return going
 end
 
-local function start(chat, conversations, o)
+local function start(chat, conversations, o, context)
   local all = {}
   for i, messages in ipairs(conversations) do
     local ok, ids = pcall(chat.prompt, chat, messages)
     if not ok then error(("converse: conversation %d: %s"):format(i, ids), 3) end
+    if #ids > context then
+      error(("converse: conversation %d has %d ids, the context is %d"):format(i, #ids, context), 3)
+    end
     for _ = 1, o.samples do
       local c = { messages = {}, ids = {}, mask = {}, logprobs = o.logprobs and {} or nil,
                   prompt = #ids }
@@ -126,7 +129,7 @@ end
 return function(model, chat, conversations, opt)
   local o = options(opt, defaults, "converse")
   check(chat, conversations, o)
-  local all = start(chat, conversations, o)
+  local all = start(chat, conversations, o, model.options.context)
   local active, samples = all, o.samples
   for _ = 1, o.rounds do
     if #active == 0 then break end
