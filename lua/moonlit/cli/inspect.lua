@@ -181,10 +181,13 @@ end
 
 local function percent(a, b) return ("%.1f %%"):format(b > 0 and 100 * a / b or 0) end
 
+local NAMED = 20 -- items of a list
+
 local function listing(say, title, items, why)
   if #items == 0 then return end
   say("%s: %d", title, #items)
-  for _, item in ipairs(items) do say("  %s: %s", item.at, why(item)) end
+  for i = 1, math.min(#items, NAMED) do say("  %s: %s", items[i].at, why(items[i])) end
+  if #items > NAMED then say("  and %d more", #items - NAMED) end
 end
 
 -- learned tokens behind the first row's end

@@ -85,6 +85,12 @@ describe("moonlit inspect", function()
     has(text, name .. ":8: no token would be learned; no messages")
   end)
 
+  it("names no more than twenty", function()
+    local text = report(".jsonl", ("{}\n"):rep(50))
+    has(text, "not used: 50\n")
+    has(text, 'jsonl:20: neither "messages" nor "text"\n  and 30 more\n')
+  end)
+
   it("names what is cut, and what is lost by it", function()
     local text, name = report(".jsonl", lines(chat("hi", "ho"), chat(("q"):rep(60), "answer"),
                                               chat("q", ("a"):rep(100))))

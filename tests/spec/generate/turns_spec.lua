@@ -168,7 +168,7 @@ describe("converse", function()
     kit.raises(try(chat, { ask "hi" }, { rounds = 0 }), "rounds must be a positive integer")
     kit.raises(try(chat, ask "hi"), "expected a list of conversations")
     kit.raises(try(chat, { ask "hi", ask(("x"):rep(400)) }),
-               "conversation 2 has 423 ids, the context is 400")
+               "conversation 2 has 419 ids, the context is 400")
     kit.raises(try(tok, { ask "hi" }), "expected a chat")
     kit.raises(try(chat, { ask "hi", { { role = "usr", content = "x" } } }),
                'conversation 2: chat.prompt: message 1: unknown role "usr"')
