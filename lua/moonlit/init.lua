@@ -31,6 +31,9 @@ function face.engine(name)
   return require("moonlit.blas").engine(name)
 end
 
+--- Conversations carried on by a model, with tools: see moonlit.generate.turns.
+function face.converse(...) return require("moonlit.generate.turns")(...) end
+
 -- the constructor of models, with the methods that need parts a model itself may not know
 local function model()
   local m = require "moonlit.nn.model"

@@ -7,8 +7,6 @@
 local core = require "moonlit.core"
 local options = require "moonlit.options"
 
-local generate = {}
-
 --- tokens: new ids at most. temperature 0 is greedy; top_k, top_p, min_p apply in this order.
 --- batch: sequences at once; the next in the list takes the place of one that ends. samples: of
 --- each prompt, which is run once for all that find a place beside it. stop: ids and strings.
@@ -18,6 +16,8 @@ local defaults = {
   tokens = 64, temperature = 1, top_k = 0, top_p = 1, min_p = 0, stop = {}, seed = 0, rollout = 0,
   batch = 32, samples = 1, logprobs = false, tokenizer = options.optional, hook = options.optional,
 }
+
+local generate = { defaults = defaults }
 
 -- ids of newcomers in one step, where there are several: what a forward holds stays bounded
 local PREFILL = 8192
@@ -203,8 +203,20 @@ function Session:step()
   self.active = going
 end
 
+-- a control token that ends a turn is no part of its text
+local function silent(o, s)
+  local tok = o.tokenizer
+  return tok.is_special and math.type(s.stop) == "integer" and tok:is_special(s.stop)
+end
+
+local function text_of(s, o)
+  if s.text or not o.tokenizer then return s.text end
+  local n = #s.ids - (silent(o, s) and 1 or 0)
+  return o.tokenizer:decode(table.move(s.ids, 1, n, 1, {}))
+end
+
 local function result(s, o)
-  local text = s.text or (o.tokenizer and o.tokenizer:decode(s.ids))
+  local text = text_of(s, o)
   return { ids = s.ids, text = text, logprobs = o.logprobs and s.logprobs or nil, stop = s.stop }
 end
 
@@ -239,19 +251,32 @@ local function settled(session, s, text)
   return #text - hold
 end
 
+-- s -> the text so far, in whole characters: bytes that begin one wait for its end
+local function growing_text(o)
+  local decoder = o.tokenizer and o.tokenizer.decoder and o.tokenizer:decoder()
+  local text = ""
+  return function(s)
+    if s.text or not decoder then return text_of(s, o) end
+    if not silent(o, s) then text = text .. decoder(s.ids[#s.ids]) end
+    if s.stop then text = text .. (decoder() or "") end
+    return text
+  end
+end
+
 --- for piece, id, logprob in model:stream(prompt, opt) do ... end
---- piece is new text (false without a tokenizer); strings in stop end it without being shown.
+--- piece is new text (false without a tokenizer), never half a character; strings and special
+--- tokens in stop end it without being shown.
 function generate.stream(model, prompt, opt)
   local session = start(model, { prompt }, opt)
   if session.o.samples > 1 then
     error("stream: samples must be 1, got " .. session.o.samples, 2)
   end
-  local s, shown = session.all[1], 0
+  local s, shown, text_now = session.all[1], 0, growing_text(session.o)
   return function()
     if s.stop or session.o.tokens == 0 then return session.cache:free() end
     session:step()
     local n = #s.ids
-    local text = s.text or (session.o.tokenizer and session.o.tokenizer:decode(s.ids))
+    local text = text_now(s)
     if not text then return false, s.ids[n], s.logprobs[n] end
     local upto = settled(session, s, text)
     local piece = text:sub(shown + 1, upto)
