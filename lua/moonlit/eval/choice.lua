@@ -6,9 +6,9 @@
 ---
 --- As lm-evaluation-harness has it: acc takes the greatest sum of log p over the ending's tokens,
 --- acc_norm the greatest sum per character of the ending, acc_bytes per byte; of equals the first.
---- Context and ending are tokenized together, with white space at the context's end moved to the
---- ending, and the ending's tokens are those beyond as many as the context has alone. What is longer
---- than the model's context loses its beginning.
+--- Context and ending are tokenized together, white space at the context's end moved to the ending,
+--- and the ending's tokens are those beyond as many as the context has alone. What is longer than
+--- the model's context loses its beginning.
 local interval = require "moonlit.eval.interval"
 local options = require "moonlit.options"
 local rows = require "moonlit.eval.rows"

@@ -1,5 +1,5 @@
---- A baseline that counts: what followed the longest stretch of the latest tokens that was ever seen
---- in training, at most order - 1 of them, most often. Where it does well, a task needs no model.
+--- A baseline that counts: what most often followed the longest stretch of latest tokens ever seen
+--- in training, at most order - 1 of them. Where it does well, a task needs no model.
 ---
 ---   local counts = ml.eval.baseline.ngram(sequences, { vocab = tok:size() })
 ---   ml.eval.run(counts, chat, "summary", { world = w })
@@ -115,10 +115,10 @@ Cache.__close = Cache.free
 function Ngram:decode(cache, sequences)
   local logits = tensor.full({ #sequences, self.options.vocab }, UNSEEN)
   for row, s in ipairs(sequences) do
-    local history = cache.ids[s.slot]
+    local history, y = cache.ids[s.slot], logits[row]
     table.move(s.ids, 1, #s.ids, #history + 1, history)
     for id, count in pairs(self:counts(history)) do -- each sets a place of its own: any order
-      logits[{ row, id + 1 }] = math.log(count)
+      y[id + 1] = math.log(count)
     end
   end
   return logits
