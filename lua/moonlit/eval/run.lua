@@ -11,7 +11,8 @@
 --- An item's messages end with the user's; reply = { content = the last text, messages = all that
 --- the model and its tools said since, stopped = whether it ended its turn by itself }. A score is
 --- a number in 0..1, or a boolean. own_turns = true: the assistant's turns in an item's messages
---- are not given but written by the model. tools = { names of tools that the caller must bring }.
+--- are not given but written by the model; a conversation ends, unanswered, where it says nothing,
+--- leaves a call open or fills its context. tools = { names of tools that the caller must bring }.
 local interval = require "moonlit.eval.interval"
 local options = require "moonlit.options"
 local tasks = require "moonlit.eval.tasks"
@@ -42,7 +43,21 @@ local function check_task(task, o)
   return task
 end
 
-local function items_of(task, o)
+-- items with their prompt as the one message: ml.eval.plain
+local function as_documents(task, items)
+  local list = {}
+  for i, item in ipairs(items) do
+    if type(item.prompt) ~= "string" then
+      error(('%s: task "%s": item %d has no prompt for a plain document'):format(WHO, task.name, i),
+            4)
+    end
+    local messages = { { role = "user", content = item.prompt } }
+    list[i] = setmetatable({ messages = messages }, { __index = item })
+  end
+  return list
+end
+
+local function items_of(task, chat, o)
   local items = o.items
   if not items then
     if not o.world then error(WHO .. ": one of the options world and items is needed", 3) end
@@ -51,6 +66,7 @@ local function items_of(task, o)
   if type(items) ~= "table" or #items == 0 then
     error(('%s: task "%s" has no items'):format(WHO, task.name), 3)
   end
+  if chat.plain then items = as_documents(task, items) end
   for i, item in ipairs(items) do
     local messages = type(item) == "table" and item.messages
     local last = type(messages) == "table" and messages[#messages]
@@ -78,52 +94,73 @@ local function stretches(task, item)
   return list
 end
 
--- the model's, where it has a way of its own, as the baselines do
+-- the model's, where it has a way of its own, as a baseline may
 local function converse(model, chat, conversations, o)
   local opt = { tools = o.tools, rounds = o.rounds, tokens = o.tokens, batch = o.batch,
                 temperature = 0 }
   if model.converse then return model:converse(chat, conversations, opt) end
-  return require("moonlit.generate.turns").converse(model, chat, conversations, opt)
+  return require "moonlit.generate.turns"(model, chat, conversations, opt)
 end
 
 local function append(list, more)
   return table.move(more, 1, #more, #list + 1, list)
 end
 
--- Turn by turn, all conversations that have one more together; each state is left with the
--- conversation as it went and the last turn's result.
-local function play(model, chat, task, items, o)
-  local states, turn = {}, 1
-  for i, item in ipairs(items) do
-    states[i] = { stretches = stretches(task, item), messages = {} }
+-- the text a turn ended with; nil if nothing was said, or a call got no answer
+local function said_last(messages)
+  local last = messages[#messages]
+  local calls = last and last.tool_calls or {}
+  if last and last.role == "assistant" and #calls == 0 and last.content ~= "" then
+    return last.content
   end
-  repeat
-    local going, conversations = {}, {}
-    for _, state in ipairs(states) do
-      local said = state.stretches[turn]
-      if said then
-        state.before = #append(state.messages, said)
-        going[#going + 1] = state
-        conversations[#going] = append({}, state.messages) -- theirs to keep or change
-      end
+end
+
+-- does what the model itself has said leave room for more?
+local function fits(model, chat, state)
+  if state.before == 0 or not model.options then return true end
+  return #chat:prompt(state.messages) < model.options.context
+end
+
+-- the conversations that have a turn of this number, with its user's messages in place
+local function going_on(model, chat, states, turn)
+  local going = {}
+  for _, state in ipairs(states) do
+    local said = state.stretches[turn]
+    if said and not state.broken then
+      append(state.messages, said)
+      state.broken = not fits(model, chat, state)
+      state.before, state.stopped = #state.messages, false
+      if not state.broken then going[#going + 1] = state end
     end
-    if #going > 0 then
-      local results = converse(model, chat, conversations, o)
-      for i, state in ipairs(going) do
-        append(state.messages, results[i].messages)
-        state.stopped = results[i].stopped and true or false
-      end
+  end
+  return going
+end
+
+-- Turn by turn, all conversations that have one more together; each state is left with the
+-- conversation as it went.
+local function play(model, chat, task, items, o)
+  local states, longest = {}, 0
+  for i, item in ipairs(items) do
+    states[i] = { stretches = stretches(task, item), messages = {}, before = 0 }
+    longest = math.max(longest, #states[i].stretches)
+  end
+  for turn = 1, longest do
+    local going, conversations = going_on(model, chat, states, turn), {}
+    for i, state in ipairs(going) do conversations[i] = append({}, state.messages) end
+    local results = #going > 0 and converse(model, chat, conversations, o)
+    for i, state in ipairs(going) do
+      append(state.messages, results[i].messages)
+      state.stopped = results[i].stopped and true or false
+      state.broken = turn < #state.stretches and not said_last(results[i].messages)
     end
-    turn = turn + 1
-  until #going == 0
+  end
   return states
 end
 
 local function reply_of(state)
+  if state.broken then return { content = "", messages = {}, stopped = state.stopped } end
   local new = table.move(state.messages, state.before + 1, #state.messages, 1, {})
-  local last = new[#new]
-  local said = last and last.role == "assistant" and last.content or ""
-  return { content = said, messages = new, stopped = state.stopped }
+  return { content = said_last(new) or "", messages = new, stopped = state.stopped }
 end
 
 local function score_of(task, item, reply, i)
@@ -161,7 +198,7 @@ local function sample_of(item, state, reply, score)
 end
 
 --- @param model Model  or a baseline: anything with converse(self, chat, conversations, opt)
---- @param chat Chat  ml.data.chat(tok)
+--- @param chat Chat  ml.data.chat(tok), or ml.eval.plain(tok)
 --- @param task string|table  a built-in task's name, or a task
 --- @param opt table  world or items (a list; instead of the world's); part ("test"), n (200) items;
 ---   tools ({ calculator = fn }), rounds (4) of tool calls a turn; tokens (96) a reply at most;
@@ -172,7 +209,7 @@ end
 return function(model, chat, task, opt)
   local o = options(opt, defaults, WHO)
   task = check_task(task, o)
-  local items = items_of(task, o)
+  local items = items_of(task, chat, o)
   local scores, samples, sum, stopped = {}, {}, 0, 0
   for i, state in ipairs(play(model, chat, task, items, o)) do
     local reply = reply_of(state)

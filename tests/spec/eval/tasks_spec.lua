@@ -126,6 +126,42 @@ describe("a run", function()
                                     { items = items, tools = calculator }).value)
   end)
 
+  it("ends a conversation where the model says nothing or leaves no room", function()
+    local item = { messages = { user "note", assistant "I see.", user "ask" }, answer = "yes" }
+    local said = { note = "", ask = "yes" }
+    local model = toys.reciter(function(messages) return said[messages[#messages].content] end)
+    local function value() return ml.eval.run(model, toys.chat(), "questions",
+                                              { items = { item } }) end
+    local r = value()
+    assert.are.same({ 0, 1, 1 }, { r.value, #model.asked, r.stopped })
+    assert.are.same({ "note", "" }, { r.samples[1].prompt, r.samples[1].reply })
+    said.note = "I see."
+    assert.are.equal(1, value().value)
+    model.options = { context = 14 } -- "note." + "I see." + "ask." are 5 + 7 + 4
+    r = value()
+    assert.are.same({ 0, 4, 0 }, { r.value, #model.asked, r.stopped })
+    model.options.context = 17
+    assert.are.equal(1, value().value)
+  end)
+
+  it("continues documents for a model that knows no turns", function()
+    local plain = ml.eval.plain(toys.tokenizer(true))
+    assert.are.same({ 258, 256, 97 }, plain:prompt { user "tha" })
+    local message, stopped = plain:parse { 256, 97, 258 }
+    assert.are.same({ "tha", true }, { message.content, stopped })
+    assert.is_false(select(2, plain:parse { 97 }))
+    local model = toys.reciter(function(messages)
+      return messages[1].content == "Sum: 2+3\n" and "2+3=5. So 5." or "?"
+    end)
+    local item = { messages = { user "Work out 2+3." }, prompt = "Sum: 2+3\n", answer = "5" }
+    assert.are.equal(1, ml.eval.run(model, plain, "sums", { items = { item } }).value)
+    assert.are.equal("Work out 2+3.", item.messages[1].content)
+    item.prompt = nil
+    kit.raises(function() ml.eval.run(model, plain, "sums", { items = { item } }) end,
+               "item 1 has no prompt for a plain document")
+    kit.raises(function() ml.eval.plain(toys.tokenizer(false)) end, "no <|endoftext|>")
+  end)
+
   it("takes a task of one's own", function()
     local task = { name = "half", better = "lower", items = function(_, _, n)
       local list = {}
@@ -180,7 +216,7 @@ describe("the n-gram baseline", function()
   it("says a training text again, at any batch size, through the model's own generation", function()
     local chat, texts, prompts, want = toys.chat(), {}, {}, nil
     for i = 1, 5 do
-      texts[i] = chat:render { user("the question " .. i), assistant("reply to " .. i) }
+      texts[i] = chat:render { user("the question " .. i), assistant(i .. " is " .. i) }
       prompts[i] = chat:prompt { user("the question " .. i) }
     end
     local counts = ml.eval.baseline.ngram(texts, { vocab = 260 })
@@ -189,7 +225,7 @@ describe("the n-gram baseline", function()
         { tokens = 30, temperature = 0, stop = chat.stop, batch = batch })
       for i = 1, 5 do
         local message, stopped = chat.parse(nil, out[i].ids)
-        assert.are.same({ "reply to " .. i, true }, { message.content, stopped })
+        assert.are.same({ i .. " is " .. i, true }, { message.content, stopped })
       end
       want = want or out
       assert.are.same(want, out)
