@@ -21,7 +21,8 @@ function interval.wilson(share, n)
   local middle = (share + z2 / 2) / (1 + z2)
   local half = Z / (1 + z2) * math.sqrt(share * (1 - share) / n + z2 / (4 * n))
   -- rounding must not push an end past the share itself
-  return math.max(0, math.min(share, middle - half)), math.min(1, math.max(share, middle + half))
+  local low, high = math.min(share, middle - half), math.max(share, middle + half)
+  return math.max(0.0, low), math.min(1.0, high)
 end
 
 return interval

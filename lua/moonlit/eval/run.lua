@@ -15,6 +15,7 @@
 --- leaves a call open or fills its context. tools = { names of tools that the caller must bring }.
 local interval = require "moonlit.eval.interval"
 local options = require "moonlit.options"
+local shown = require "moonlit.eval.shown"
 local tasks = require "moonlit.eval.tasks"
 
 local WHO = "eval.run"
@@ -171,24 +172,6 @@ local function score_of(task, item, reply, i)
                                                                              tostring(score)), 0)
   end
   return score
-end
-
--- one message as a person reads it
-local function line_of(message)
-  local parts = { message.content }
-  for _, call in ipairs(message.tool_calls or {}) do
-    local arguments = type(call.arguments) == "table" and call.arguments.expression
-    parts[#parts + 1] = ("[%s: %s]"):format(call.name, tostring(arguments or "..."))
-  end
-  return table.concat(parts, " ")
-end
-
--- several messages have their roles before them
-local function shown(messages, first, last)
-  if first == last then return line_of(messages[first]) end
-  local lines = {}
-  for i = first, last do lines[#lines + 1] = messages[i].role .. ": " .. line_of(messages[i]) end
-  return table.concat(lines, "\n")
 end
 
 local function sample_of(item, state, reply, score)

@@ -162,6 +162,14 @@ describe("a run", function()
     kit.raises(function() ml.eval.plain(toys.tokenizer(false)) end, "no <|endoftext|>")
   end)
 
+  it("keeps samples that any JSON file can hold", function()
+    local model = toys.reciter(function() return "caf\xC3\xA9 \xC3x\xFF" end)
+    local item = { messages = { user "x" }, answer = "1" }
+    local r = ml.eval.run(model, {}, "sums", { items = { item } })
+    assert.are.equal("caf\u{E9} \u{FFFD}x\u{FFFD}", r.samples[1].reply)
+    assert.are.same(r, ml.json.decode(ml.json.encode(r)))
+  end)
+
   it("takes a task of one's own", function()
     local task = { name = "half", better = "lower", items = function(_, _, n)
       local list = {}
