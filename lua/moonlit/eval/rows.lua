@@ -56,7 +56,7 @@ end
 
 --- Rows of at most context + 1 ids that together have every id from the second on once among those
 --- to score, each row `stride` new ones; the last new id of a row is the first of the next one's
---- context, or further back where the stride is shorter than the context.
+--- context, or further back where there is room: as lm-evaluation-harness rolls its windows.
 --- @return {ids: integer[], from: integer}[]
 function rows.cut(ids, context, stride)
   local list, done = {}, 1

@@ -96,8 +96,10 @@ local function stretches(task, item)
 end
 
 -- the model's, where it has a way of its own, as a baseline may
-local function converse(model, chat, conversations, o)
-  local opt = { tools = o.tools, rounds = o.rounds, tokens = o.tokens, batch = o.batch,
+local function converse(model, chat, task, conversations, o)
+  local tools = {} -- no others: a sum is to be worked out
+  for _, name in ipairs(task.tools or {}) do tools[name] = o.tools[name] end
+  local opt = { tools = tools, rounds = o.rounds, tokens = o.tokens, batch = o.batch,
                 temperature = 0 }
   if model.converse then return model:converse(chat, conversations, opt) end
   return require "moonlit.generate.turns"(model, chat, conversations, opt)
@@ -148,7 +150,7 @@ local function play(model, chat, task, items, o)
   for turn = 1, longest do
     local going, conversations = going_on(model, chat, states, turn), {}
     for i, state in ipairs(going) do conversations[i] = append({}, state.messages) end
-    local results = #going > 0 and converse(model, chat, conversations, o)
+    local results = #going > 0 and converse(model, chat, task, conversations, o)
     for i, state in ipairs(going) do
       append(state.messages, results[i].messages)
       state.stopped = results[i].stopped and true or false
@@ -184,8 +186,8 @@ end
 --- @param chat Chat  ml.data.chat(tok), or ml.eval.plain(tok)
 --- @param task string|table  a built-in task's name, or a task
 --- @param opt table  world or items (a list; instead of the world's); part ("test"), n (200) items;
----   tools ({ calculator = fn }), rounds (4) of tool calls a turn; tokens (96) a reply at most;
----   batch (32) sequences at once; samples (4) to keep
+---   tools ({ calculator = fn }; a task gets those it names), rounds (4) of the assistant a turn;
+---   tokens (96) of a message at most; batch (32) sequences at once; samples (4) to keep
 --- @return table  { task, name, title, unit = "%", better, value = mean score, low, high (Wilson,
 ---   95 %), n, stopped = share of replies that ended by themselves, scores = { one an item },
 ---   samples = { { prompt, reply, answer, score, stopped } } }

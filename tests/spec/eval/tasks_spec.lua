@@ -87,6 +87,8 @@ describe("a run", function()
                         stopped = true } }, { r.samples[1] })
     assert.are.equal(2, #r.samples)
     assert.are.equal(0, model.opt.temperature)
+    ml.eval.run(model, {}, "summary", { world = w, n = 1, tools = calculator })
+    assert.are.same({}, model.opt.tools)
   end)
 
   it("keeps the model's own turns in a conversation, not those of the item", function()
@@ -119,7 +121,7 @@ describe("a run", function()
     assert.are.equal(1, r.value)
     assert.are.equal("assistant: [calculator: 12+30]\ntool: 42\nassistant: The answer is 42.",
                      r.samples[1].reply)
-    assert.are.equal(calculator, model.opt.tools)
+    assert.are.same(calculator, model.opt.tools)
     -- a turn that ends in a call has no answer
     model = toys.reciter(function() return { { role = "tool", content = "42" } } end)
     assert.are.equal(0, ml.eval.run(model, {}, "calculator",
