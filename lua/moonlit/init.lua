@@ -11,6 +11,7 @@ local tensor = require "moonlit.tensor"
 -- names that are modules
 local modules = {
   autograd = "moonlit.autograd", ckpt = "moonlit.ckpt", data = "moonlit.data",
+  eval = "moonlit.eval",
   json = "moonlit.json", knobs = "moonlit.run.knobs", nn = "moonlit.nn",
   optim = "moonlit.optim", run = "moonlit.run", text = "moonlit.text",
 }

@@ -1,0 +1,17 @@
+--- Measuring a model: bits per byte of documents, choices by likelihood, tasks it answers in words,
+--- and two baselines that cannot understand anything, run through the same scorers.
+---
+--- Every figure is the same at any batch size, to the last bit.
+return {
+  bits_per_byte = require "moonlit.eval.bits_per_byte",
+  choice = require "moonlit.eval.choice",
+  run = require "moonlit.eval.run",
+  plain = require "moonlit.eval.plain",
+  tasks = require "moonlit.eval.tasks",
+  match = require "moonlit.eval.match",
+  wilson = require("moonlit.eval.interval").wilson,
+  baseline = {
+    ngram = require "moonlit.eval.baseline.ngram",
+    nearest = require "moonlit.eval.baseline.nearest",
+  },
+}
