@@ -54,7 +54,7 @@ typedef struct {
 static job job_of(int kind, bool native, const ml_attention *a, const ml_segment *s,
                   int64_t kv_head) {
   int64_t group = a->heads / a->kv_heads;
-  return (job){a, s, way_of(kind, native),
+  return (job){a, s, way_of(kind, native, a->panels > 0),
                (const uint16_t *)a->k + s->k_row * a->ldk + kv_head * a->hsk,
                (const uint16_t *)a->v + s->k_row * a->ldv + kv_head * a->hsv, a->dim,
                round_up(a->dim, STEP), group, kv_head * group, (float)a->scale,

@@ -6,17 +6,21 @@
 #include "kernels/isa.h"
 #include "kernels/tile.h"
 
-enum { STEP = 32 }; /* of k, and the rows and columns of a block */
+enum {
+  STEP = 32,   /* of k, and the rows and columns of a block */
+  AHEAD = 4096 /* bytes a product over a cache fetches before it needs them */
+};
 
 /* how products are made, and their shapes in memory */
 typedef struct {
   int kind;
   bool native, amx;
+  bool far;       /* B lies in memory, not in a cache of the processor */
   int64_t mr, es; /* rows of a panel of A, size of its elements */
 } way;
 
-static way way_of(int kind, bool native) {
-  return (way){kind, native, native && kind == ML_GEMM_TILES, K(gemm16_mr)(kind, native),
+static way way_of(int kind, bool native, bool far) {
+  return (way){kind, native, native && kind == ML_GEMM_TILES, far, K(gemm16_mr)(kind, native),
                native ? 2 : 4};
 }
 
@@ -63,7 +67,7 @@ static AMX void amx_begin(void) {
 static AMX void amx_end(void) { _tile_release(); }
 
 /* 32 columns; tmm0..3: sums, 2 x 2 of 16 x 16; tmm4, 5: A; tmm6, 7: B */
-SIMD AMX void amx_block(const bool two, float *c, int64_t ldc, const char *a, int64_t ars,
+SIMD AMX void amx_block(const bool two, const bool far, float *c, int64_t ldc, const char *a, int64_t ars,
                         int64_t acs, const char *b, int64_t k) {
   _tile_zero(0);
   _tile_zero(1);
@@ -72,6 +76,8 @@ SIMD AMX void amx_block(const bool two, float *c, int64_t ldc, const char *a, in
     _tile_zero(3);
   }
   for (int64_t p = 0; p < k; p += STEP, a += acs, b += STEP * STEP * 2) {
+    if (far) UNROLL for (int at = 0; at < STEP * STEP * 2; at += 64)
+      __builtin_prefetch(b + AHEAD + at, 0, 2);
     _tile_loadd(4, a, ars);
     _tile_loadd(6, b, STEP * 4);
     _tile_dpbf16ps(0, 4, 6);
@@ -91,16 +97,24 @@ SIMD AMX void amx_block(const bool two, float *c, int64_t ldc, const char *a, in
 }
 
 /* gcc 12's tile loads do not say that they read memory */
-static AMX void amx_mul(float *c, int64_t ldc, const left *a, const uint16_t *b, int64_t ldb,
-                        int64_t m, int64_t n, int64_t k) {
+SIMD AMX void amx_blocks(const bool far, float *c, int64_t ldc, const left *a, const uint16_t *b,
+                         int64_t ldb, int64_t m, int64_t n, int64_t k) {
   __asm__ volatile("" ::: "memory");
   for (int64_t i = 0; i < m; i += STEP)
     for (int64_t j = 0; j < n; j += STEP) {
       const char *ap = a->p + i / STEP * a->lda * 2, *bp = (const char *)(b + j / STEP * ldb);
       float *to = c + i * ldc + j;
-      if (m - i > 16) amx_block(true, to, ldc, ap, a->ars * 2, a->acs * 2, bp, k);
-      else amx_block(false, to, ldc, ap, a->ars * 2, a->acs * 2, bp, k);
+      if (m - i > 16) amx_block(true, far, to, ldc, ap, a->ars * 2, a->acs * 2, bp, k);
+      else amx_block(false, far, to, ldc, ap, a->ars * 2, a->acs * 2, bp, k);
     }
+}
+static AMX void amx_mul(float *c, int64_t ldc, const left *a, const uint16_t *b, int64_t ldb,
+                        int64_t m, int64_t n, int64_t k) {
+  amx_blocks(false, c, ldc, a, b, ldb, m, n, k);
+}
+static AMX void amx_mul_far(float *c, int64_t ldc, const left *a, const uint16_t *b, int64_t ldb,
+                            int64_t m, int64_t n, int64_t k) {
+  amx_blocks(true, c, ldc, a, b, ldb, m, n, k);
 }
 #endif
 
@@ -109,7 +123,8 @@ static void mul(const way *w, float *c, int64_t ldc, const left *a, const uint16
                 int64_t m, int64_t n, int64_t k) {
 #if defined(ML_USE_AVX512)
   if (w->amx) {
-    amx_mul(c, ldc, a, b, ldb, m, n, k);
+    if (w->far) amx_mul_far(c, ldc, a, b, ldb, m, n, k);
+    else amx_mul(c, ldc, a, b, ldb, m, n, k);
     return;
   }
 #endif
