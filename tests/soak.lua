@@ -1,5 +1,5 @@
--- soak.lua -- the long campaigns: over 10,000 training steps of a tier the resident set has slope 0,
--- and 10^6 wrong calls give one clear Lua error each. Run it under SAN=address,undefined as well.
+-- soak.lua -- the long campaigns: over 10,000 training steps of a tier the resident set has slope
+-- 0, and 10^6 wrong calls give one clear Lua error each. Run it under SAN=address,undefined as well.
 local core = require "moonlit.core"
 local ml = require "moonlit"
 package.path = "tests/?.lua;" .. package.path
@@ -25,7 +25,8 @@ local function steps(count, dtype)
     if step > count / 10 and step % 100 == 0 then points[#points + 1] = { step, core.sys.rss() } end
   end
   local s = slope(points)
-  print(("%s, %d steps: RSS %.1f MB, slope %.2f bytes a step"):format(dtype, count, core.sys.rss() / 1e6, s))
+  print(("%s, %d steps: RSS %.1f MB, slope %.2f bytes a step"):format(dtype, count,
+    core.sys.rss() / 1e6, s))
   return math.abs(s) < 64
 end
 

@@ -36,10 +36,10 @@ typedef struct ml_attention {
 ** bf16 and products have the kind's order of additions; lse and what is between are f32. */
 int ml_attention_forward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
 int ml_attention_backward(int kind, const ml_attention *a, const ml_segment *seg, int64_t nseg);
-/* A cache takes rows [q_row, q_row + len) of from's k and v as the keys behind a segment's past. How
-** it lays them out is the kind's: f32 and f64 keep blocks of ML_DET_KEYS keys as [dim][width], where
-** 16 elements behind the last block are read, and rows of values; bf16 kinds the panels that products
-** read, blocks of ML_DET_KEYS16. The last block is as wide as the room leaves it. */
+/* A cache takes rows [q_row, q_row + len) of from's k and v as the keys behind a segment's past.
+** How it lays them out is the kind's: f32 and f64 keep blocks of ML_DET_KEYS keys as [dim][width],
+** where 16 elements behind the last block are read, and rows of values; bf16 kinds the panels that
+** products read, blocks of ML_DET_KEYS16. The last block is as wide as the room leaves it. */
 void ml_attention_store(int kind, const ml_attention *to, const ml_attention *from,
                         const ml_segment *seg, int64_t nseg);
 

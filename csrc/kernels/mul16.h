@@ -67,8 +67,8 @@ static AMX void amx_begin(void) {
 static AMX void amx_end(void) { _tile_release(); }
 
 /* 32 columns; tmm0..3: sums, 2 x 2 of 16 x 16; tmm4, 5: A; tmm6, 7: B */
-SIMD AMX void amx_block(const bool two, const bool far, float *c, int64_t ldc, const char *a, int64_t ars,
-                        int64_t acs, const char *b, int64_t k) {
+SIMD AMX void amx_block(const bool two, const bool far, float *c, int64_t ldc, const char *a,
+                        int64_t ars, int64_t acs, const char *b, int64_t k) {
   _tile_zero(0);
   _tile_zero(1);
   if (two) {

@@ -76,8 +76,8 @@ static int64_t gather_from(int64_t *ids, const real *x, int64_t V, real t) {
   return n;
 }
 
-/* At least k of z are no smaller than the answer: each of k stretches has one. Not many more are, if
-** there are a few times as many stretches. -inf where V is too short for that. */
+/* At least k of z are no smaller than the answer: each of k stretches has one. Not many more are,
+** if there are a few times as many stretches. -inf where V is too short for that. */
 static real bound_of_top(const real *z, int64_t V, int64_t k, real *max, int64_t *order,
                          int64_t *tmp) {
   int64_t width = V / (4 * k) / 16 * 16, n = 0;

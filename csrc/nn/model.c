@@ -272,7 +272,8 @@ static int pack_head_dx(const ml_model *m) {
 }
 
 static int pack(const ml_model *m, const ml_linear *l, bool both) {
-  int st = ml_gemm_pack(m->c.kind, l->packed, ml_data(l->w[0]), m->c.dtype, 1, l->in, l->in, l->out);
+  const void *w = ml_data(l->w[0]);
+  int st = ml_gemm_pack(m->c.kind, l->packed, w, m->c.dtype, 1, l->in, l->in, l->out);
   if (st != ML_OK || !both) return st;
   if (l == &m->head) return pack_head_dx(m);
   return ml_gemm_pack(m->c.kind, l->packed_dx, ml_data(l->w[0]), m->c.dtype, l->in, 1, l->out,

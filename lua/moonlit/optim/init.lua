@@ -83,8 +83,9 @@ optim.muon = single "muon"
 --- SGD: { lr, momentum, nesterov, weight_decay }.
 optim.sgd = single "sgd"
 
---- Muon for the matrices of a model's blocks, its updates scaled to AdamW's size (0.2 sqrt(max dim),
---- Moonlight, arXiv 2502.16982), and AdamW for embedding, head and gains: one rate serves both.
+--- Muon for the matrices of a model's blocks, its updates scaled to AdamW's size (by 0.2 sqrt of
+--- the larger dimension; Moonlight, arXiv 2502.16982), and AdamW for embedding, head and gains: one
+--- rate serves both.
 --- @param model Model
 --- @param opt? {lr: number?, betas: number[]?, momentum: number?, weight_decay: number?}
 ---        weight_decay is of the blocks' matrices

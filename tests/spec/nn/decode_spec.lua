@@ -90,7 +90,8 @@ describe("decoding", function()
         local cache, ids = m:cache(2, capacity), sequence(263, 9)
         local want, at = trained(m, ids), 0
         for _, n in ipairs { 250, 1, 1, 1, 1, 1, 1, 1, 3, 2, 1 } do
-          local logits = m:decode(cache, { { slot = 2, ids = table.move(ids, at + 1, at + n, 1, {}) } })
+          local new = table.move(ids, at + 1, at + n, 1, {})
+          local logits = m:decode(cache, { { slot = 2, ids = new } })
           at = at + n
           assert.is_true(logits:bytes() == want:narrow(1, at, 1):bytes(),
                          ("%s, capacity %d, position %d"):format(dtype, capacity, at))
@@ -116,7 +117,8 @@ describe("decoding", function()
       local cache, ids = m:cache(3, 20), sequence(12, 1)
       local want = trained(m, ids)
       local function step(slot, first, last)
-        return m:decode(cache, { { slot = slot, ids = table.move(ids, first, last, 1, {}) } }):bytes()
+        local new = table.move(ids, first, last, 1, {})
+        return m:decode(cache, { { slot = slot, ids = new } }):bytes()
       end
       step(2, 1, 7)
       cache:copy(2, 3)
