@@ -1,6 +1,7 @@
 -- soak.lua -- the long campaigns: over 10,000 training steps of a tier the resident set has slope
 -- 0, and 10^6 wrong calls give one clear Lua error each. Run it under SAN=address,undefined as
 -- well.
+local core = require "moonlit.core"
 local ml = require "moonlit"
 package.path = "tests/?.lua;" .. package.path
 local wrong_calls = require "wrong_calls"
