@@ -11,7 +11,7 @@ trap 'rm -rf "$out"' EXIT
 now() { date +%s.%N; }
 for dtype in f32 bf16-amx; do
   t0=$(now)
-  loss=$(lua5.4 recipes/shakespeare.lua data="$data" preset=speedrun steps=330 dtype=$dtype \
+  loss=$(lua5.4 recipes/shakespeare.lua data="$data" preset=speedrun steps=320 dtype=$dtype \
     --threads "$threads" --out "$out/$dtype" --quiet | sed -n 's/validation loss //p')
   echo "$(now) $t0 $loss" | awk -v d=$dtype '{ printf "moonlit %-8s %6.1f s to %s\n", d, $1 - $2, $3 }'
 done
