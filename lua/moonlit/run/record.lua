@@ -20,7 +20,7 @@ local function recipe_source()
   return type(path) == "string" and path:find("%.lua$") and files.read(path) or nil
 end
 
---- Seconds since 1970 as the logs write them.
+--- The time as the logs write it.
 function record.now() return os.date("!%Y-%m-%dT%H:%M:%SZ") end
 
 --- What a result may depend on, and when it began.
