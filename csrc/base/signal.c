@@ -39,7 +39,7 @@ int ml_signal_catch(bool on) {
   if (on == caught) return ML_OK;
   struct sigaction a = {.sa_sigaction = note, .sa_flags = SA_RESTART | SA_SIGINFO};
   sigemptyset(&a.sa_mask);
-  sigaddset(&a.sa_mask, SIGINT), sigaddset(&a.sa_mask, SIGTERM); /* note() never interrupts itself */
+  sigaddset(&a.sa_mask, SIGINT), sigaddset(&a.sa_mask, SIGTERM); /* one note() at a time */
   int bad = on ? sigaction(SIGINT, &a, &before_int) | sigaction(SIGTERM, &a, &before_term)
                : sigaction(SIGINT, &before_int, NULL) | sigaction(SIGTERM, &before_term, NULL);
   if (bad) return ml_fail(ML_EIO, "signals: %s", strerror(errno));

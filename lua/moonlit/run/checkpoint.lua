@@ -112,8 +112,8 @@ end
 function checkpoint.save(dir, tracked, state, how)
   local bad = first_not_finite(tracked.model)
   if bad then
-    fail("run: %s is not finite after step %d, which is not saved; the last checkpoint is of step %d",
-         bad, state.step, math.max(0, how.last))
+    fail("run: %s is not finite after step %d, which is not saved; the last checkpoint is of "
+         .. "step %d", bad, state.step, math.max(0, how.last))
   end
   local final = step_dir(dir, state.step)
   local tmp = final .. ".tmp"

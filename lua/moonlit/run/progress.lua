@@ -26,8 +26,8 @@ end
 --- @param quiet boolean
 --- @param cost? number    seconds a token takes at the machine's peak (moonlit.run.speed)
 function progress.new(total, first, quiet, cost)
-  return setmetatable({ total = total, first = first, quiet = quiet, cost = cost, started = core.sys.clock(),
-                        shown = -math.huge, width = 0,
+  return setmetatable({ total = total, first = first, quiet = quiet, cost = cost,
+                        started = core.sys.clock(), shown = -math.huge, width = 0,
                         terminal = not quiet and os.execute("test -t 2") == true }, progress)
 end
 

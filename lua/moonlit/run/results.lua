@@ -19,7 +19,8 @@ local better = { higher = true, lower = true }
 local LEVEL = 5
 
 local function expect(good, who, what, got)
-  if not good then error(("%s: expected %s, got %s"):format(who, what, tostring(got)), LEVEL + 1) end
+  if good then return end
+  error(("%s: expected %s, got %s"):format(who, what, tostring(got)), LEVEL + 1)
 end
 
 local function finite(v) return type(v) == "number" and v == v and math.abs(v) < math.huge end
@@ -37,7 +38,8 @@ local function metric(given, who)
     expect(m[key] == nil or finite(m[key]), who .. "." .. key, "a finite number", m[key])
   end
   expect(m.better == nil or better[m.better], who .. ".better", '"higher" or "lower"', m.better)
-  m.title, m.unit = text(m.title or m.name, who .. ".title"), m.unit and text(m.unit, who .. ".unit")
+  m.title = text(m.title or m.name, who .. ".title")
+  m.unit = m.unit and text(m.unit, who .. ".unit")
   return m
 end
 
