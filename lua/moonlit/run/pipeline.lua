@@ -285,15 +285,15 @@ end
 
 -- ---- the user's side ----
 
--- a stage's result, or a path -> { path =, digest = }
+-- a stage's result, or a path -> { path =, sha256 = }
 local function input(self, value, who)
   local path = type(value) == "table" and value.dir or value
   if type(path) ~= "string" then
     error(("%s must be a stage's result or a path, got %s"):format(who, type(value)), 4)
   end
-  if type(value) == "table" and value.digest then return { path = path, digest = value.digest } end
+  if type(value) == "table" and value.digest then return { path = path, sha256 = value.digest } end
   if not files.exists(path) then fail("pipeline: %s: no such file or directory: %s", who, path) end
-  return { path = path, digest = stage.digest(stage.files(path, self.known)) }
+  return { path = path, sha256 = stage.digest(stage.files(path, self.known)) }
 end
 
 -- a recipe by its path from here, or beside the pipeline's own
@@ -376,12 +376,15 @@ local function check_reached(self)
 end
 
 --- Write report.md, report.json and report.html into the directory and print the card.
---- @return {md: string, json: string, html: string}
+--- @return {md: string, json: string, html: string, data: table}
 function Pipeline:report()
   check_reached(self)
   tidy(self)
   write_info(self)
-  return require("moonlit.run.report")(self.dir)
+  local report = require "moonlit.run.report"
+  local out = must(report(self.dir))
+  io.stdout:write(report.card(out.data))
+  return out
 end
 
 --- End the pipeline; the lines are printed.

@@ -5,14 +5,15 @@
 ---                   high = 0.96, n = 200, unit = "%", better = "higher" } },
 ---     samples = { { prompt = "12 + 30 =", reply = "42" } }, notes = { "one epoch" } }
 ---
---- A metric needs its name and value; low and high bound it at 95 %, n is how many were counted.
+--- A metric needs its name and value; low and high bound it at 95 %, n is how many were counted. A
+--- sample may have the answer that was looked for, and its score, 0 to 1.
 local json = require "moonlit.json"
 local options = require "moonlit.options"
 
 local optional, required = options.optional, options.required
 local METRIC = { name = required, value = required, title = optional, low = optional,
                  high = optional, n = optional, unit = optional, better = optional }
-local SAMPLE = { prompt = required, reply = required }
+local SAMPLE = { prompt = required, reply = required, answer = optional, score = optional }
 local better = { higher = true, lower = true }
 
 -- blame whoever called run:results: this file's functions, the method, its caller
@@ -45,7 +46,9 @@ end
 
 local function sample(given, who)
   local s = options(given, SAMPLE, who, LEVEL + 1)
-  return { prompt = text(s.prompt, who .. ".prompt"), reply = text(s.reply, who .. ".reply") }
+  expect(s.score == nil or finite(s.score), who .. ".score", "a finite number", s.score)
+  return { prompt = text(s.prompt, who .. ".prompt"), reply = text(s.reply, who .. ".reply"),
+           answer = s.answer and text(s.answer, who .. ".answer"), score = s.score }
 end
 
 local function each(list, name, convert)

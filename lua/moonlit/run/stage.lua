@@ -65,7 +65,7 @@ end
 --- @param source string  the recipe's text
 function stage.key(source, knobs, inputs)
   local digests = {}
-  for name, input in pairs(inputs) do digests[name] = input.digest end
+  for name, input in pairs(inputs) do digests[name] = input.sha256 end
   return core.sys.sha256(json.encode { recipe = core.sys.sha256(source), knobs = knobs,
     inputs = digests, numerics = version.numerics, moonlit = version.moonlit })
 end

@@ -1,7 +1,8 @@
 -- lua5.4 tests/spec/run/stage_recipe.lua data=DIR
 --
 -- A stage of pipeline_spec's: trains a tiny model on the text that a curating stage left, or goes
--- on with another stage's. MOONLIT_CRASH=STAGE:STEP:SIGNAL ends that stage in that step.
+-- on with another stage's. MOONLIT_CRASH=STAGE:STEP:SIGNAL ends that stage in that step, and
+-- STAGE:0:SLOW makes all of its steps slow.
 local ml = require "moonlit"
 
 local cfg = ml.knobs { steps = 12, seed = 1, lr = 1e-2, data = "", model = "" }
@@ -25,6 +26,7 @@ for step in run:steps() do
   loss:backward()
   run:log { loss = loss, norm = opt:step { clip = 1.0 } }
   last = loss:item()
+  if mine and how == "SLOW" then os.execute("sleep 0.1") end
   if mine and step == tonumber(at) then os.execute(("kill -%s $PPID"):format(how)) end
 end
 run:results { metrics = { { name = "loss", value = last or 0, better = "lower" } },
