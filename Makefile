@@ -39,7 +39,7 @@ FLAGS_scalar += -O0
 FLAGS_f64    += -O0
 endif
 
-PLAIN   := $(addprefix csrc/kernels/,dispatch.c detmath.c cast.c integer.c run_gemm.c run_attention.c native16.c)
+PLAIN   := $(addprefix csrc/kernels/,dispatch.c detmath.c cast.c integer.c run_gemm.c run_attention.c native16.c peak.c)
 KERNELS := $(filter-out $(PLAIN),$(wildcard csrc/kernels/*.c))
 CORE    := $(wildcard $(addsuffix /*.c,$(addprefix csrc/,base tensor autograd ops nn optim text data ckpt))) $(wildcard $(PLAIN))
 BIND    := $(wildcard csrc/bind/*.c)

@@ -6,7 +6,8 @@ local ml = require "moonlit"
 
 -- these would end the test, wait, or change the process it runs in
 local spared = { budget = true, fail_at = true, signal_catch = true, exit = true, isa = true,
-                 isa_set = true, threads = true, mkdir = true, save = true, write = true }
+                 isa_set = true, threads = true, mkdir = true, save = true, write = true,
+                 spawn = true }
 
 local function targets()
   local list = {}

@@ -95,6 +95,10 @@ double ml_clock(void);               /* monotonic seconds */
 int ml_signal_catch(bool on);        /* install / restore SIGINT and SIGTERM handlers */
 int ml_signal_pending(void);         /* 0, or the signal's number; does not clear */
 void ml_signal_clear(void);
+/* ---- process.c: argv ends with NULL; argv[0] is looked for in PATH. Waits; a signal noted
+** meanwhile (ml_signal_catch) is handed on. number: of the signal that ended it, or 0; code is
+** then 128 + number. ---- */
+int ml_spawn(char *const argv[], int *code, int *number);
 int64_t ml_rss_bytes(void);          /* resident set of this process, 0 if unknown */
 
 /* ---- file.c: all paths UTF-8; messages name the path and errno's text ---- */
@@ -108,6 +112,9 @@ int ml_writer_put(ml_writer *w, const void *p, size_t n);
 int ml_writer_commit(ml_writer *w); /* frees w whatever happens; a failure changes nothing,
                                     ** unless the disk fails to record the finished rename */
 void ml_writer_abort(ml_writer *w); /* accepts NULL; removes the temporary */
+/* Takes the room for so many bytes in all, before the first is written: a full disk is known then.
+** Fine where the file system cannot promise that. */
+int ml_writer_reserve(ml_writer *w, size_t bytes);
 int ml_mkdir(const char *path);     /* and parents; existing is fine */
 
 /* ---- hash.c ---- */

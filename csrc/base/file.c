@@ -103,6 +103,15 @@ int ml_writer_put(ml_writer *w, const void *p, size_t n) {
   return ML_OK;
 }
 
+int ml_writer_reserve(ml_writer *w, size_t bytes) {
+  int bad;
+  if (bytes == 0) return ML_OK;
+  do bad = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) ? errno : 0;
+  while (bad == EINTR);
+  if (bad != ENOSPC && bad != EDQUOT && bad != EFBIG) return ML_OK;
+  return ml_fail(ML_EIO, "%s: cannot write %zu bytes: %s", w->path, bytes, strerror(bad));
+}
+
 int ml_writer_commit(ml_writer *w) {
   int st = fsync(w->fd) == 0 ? ML_OK : io_error("cannot sync", w->path);
   if (st == ML_OK && rename(w->temporary, w->path) != 0) st = io_error("cannot rename", w->path);

@@ -3,6 +3,7 @@
 
 #include "bind/laux.h"
 #include "kernels/gemm.h"
+#include "kernels/peak.h"
 
 /* ---- machine ---- */
 static int sys_threads(lua_State *L) {
@@ -29,6 +30,17 @@ static int sys_native(lua_State *L) {
   static const int kinds[] = {ML_F32, ML_F64, ML_GEMM_PAIRS, ML_GEMM_TILES};
   int kind = kinds[lml_checkoption(L, 1, names)];
   lua_pushboolean(L, !ml_gemm_is_bf16(kind) || ml_gemm_uses_native(kind));
+  return 1;
+}
+
+/* peak([dtype]) -> operations a second, or nil where there is no way to know */
+static int sys_peak(lua_State *L) {
+  static const char *const names[] = {"f32", "bf16", "bf16-amx", NULL};
+  static const int kinds[] = {ML_F32, ML_GEMM_PAIRS, ML_GEMM_TILES};
+  int kind = lua_isnoneornil(L, 1) ? ML_F32 : kinds[lml_checkoption(L, 1, names)];
+  double peak = ml_peak(kind, 8);
+  if (peak > 0) lua_pushnumber(L, peak);
+  else lua_pushnil(L);
   return 1;
 }
 
@@ -82,6 +94,30 @@ static int sys_signal_clear(lua_State *L) {
   (void)L;
   ml_signal_clear();
   return 0;
+}
+
+/* spawn({ program, argument, ... }) -> exit code, number of the signal that ended it or nil */
+static int sys_spawn(lua_State *L) {
+  lml_checktype(L, 1, LUA_TTABLE);
+  lua_Integer n = luaL_len(L, 1);
+  if (n < 1 || n > 10000) return lml_error(L, "spawn: expected 1 to 10000 strings, got %I", n);
+  luaL_checkstack(L, (int)n + 4, "spawn"); /* the strings stay on the stack, argv points at them */
+  char **argv = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *argv, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    size_t length;
+    bool text = lua_geti(L, 1, i) == LUA_TSTRING;
+    argv[i - 1] = text ? (char *)lua_tolstring(L, -1, &length) : NULL;
+    if (!text) return lml_error(L, "spawn: argument %I must be a string, got %s", i,
+                                luaL_typename(L, -1));
+    if (strlen(argv[i - 1]) != length)
+      return lml_error(L, "spawn: argument %I holds a zero byte", i);
+  }
+  argv[n] = NULL;
+  int code = 0, number = 0, st = ml_spawn(argv, &code, &number);
+  lua_pushinteger(L, code);
+  if (number) lua_pushinteger(L, number);
+  else lua_pushnil(L);
+  return lml_result(L, st, 2);
 }
 
 /* ---- files and hashes ---- */
@@ -249,6 +285,7 @@ static int sys_random(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"threads", sys_threads}, {"isa", sys_isa}, {"native", sys_native}, {"cpu", sys_cpu},
+  {"peak", sys_peak}, {"spawn", sys_spawn},
   {"clock", sys_clock},
   {"rss", sys_rss}, {"rest", sys_rest}, {"signals", sys_signals}, {"signal", sys_signal},
   {"signal_clear", sys_signal_clear}, {"mkdir", sys_mkdir}, {"write", sys_write},

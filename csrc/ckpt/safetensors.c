@@ -229,13 +229,14 @@ static int make_header(char **out, const ml_named *const *order, const ml_bundle
   return ml_fail(ML_EARG, "safetensors: names and metadata must be UTF-8 text");
 }
 
-static int put_header(ml_writer *w, const char *json) {
+static int put_header(ml_writer *w, const char *json, size_t data) {
   size_t n = strlen(json), padded = (n + 7) / 8 * 8; /* the data starts on 8 bytes */
   if (padded > HEADER_MAX)
     return ml_fail(ML_EARG, "safetensors: a header of %zu bytes is beyond the limit", padded);
   uint8_t length[8];
   for (int i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)padded >> (8 * i));
-  int st = ml_writer_put(w, length, 8);
+  int st = ml_writer_reserve(w, 8 + padded + data);
+  if (st == ML_OK) st = ml_writer_put(w, length, 8);
   if (st == ML_OK) st = ml_writer_put(w, json, n);
   return st == ML_OK ? ml_writer_put(w, "       ", padded - n) : st;
 }
@@ -250,13 +251,22 @@ static int put_tensor(ml_writer *w, ml_tensor *t) {
   return st;
 }
 
+static size_t bytes_of(const ml_bundle *b) {
+  size_t n = 0;
+  for (int64_t i = 0; i < b->count; i++) {
+    const ml_tensor *t = b->item[i].tensor;
+    n += (size_t)(ml_numel(t) * ml_dtype_size(t->dtype));
+  }
+  return n;
+}
+
 int ml_safetensors_write(ml_writer *w, const ml_bundle *b) {
   char *json = NULL;
   const ml_named **order = ml_alloc(sizeof *order * (size_t)(b->count + 1));
   if (!order) return ML_ENOMEM;
   int st = choose_order(order, b);
   if (st == ML_OK) st = make_header(&json, order, b);
-  if (st == ML_OK) st = put_header(w, json);
+  if (st == ML_OK) st = put_header(w, json, bytes_of(b));
   for (int64_t i = 0; i < b->count && st == ML_OK; i++) st = put_tensor(w, order[i]->tensor);
   free(json);
   ml_free(order);

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "kernels/gemm.h"
+#include "kernels/peak.h"
 
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha,
@@ -21,94 +22,8 @@ static sgemm_fn *sgemm;
 static int threads = 1;
 static bool quick;
 
-/* ---- the FMA peak of the ISA in use: independent register FMAs and nothing else ---- */
-#define TWELVE(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
-#if defined(__x86_64__)
-#define FMA512(n) "vfmadd231ps %%zmm15, %%zmm15, %%zmm" #n "\n\t"
-#define FMA256(n) "vfmadd231ps %%ymm15, %%ymm15, %%ymm" #n "\n\t"
-#define LOOP(F, count)                                                                       \
-  __asm__ volatile("1:\n\t" TWELVE(F) TWELVE(F) TWELVE(F) TWELVE(F) "dec %0\n\tjnz 1b\n\t"   \
-                   : "+r"(count) : : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",   \
-                   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm15")
-#elif defined(__aarch64__)
-#define FMA128(n) "fmla v" #n ".4s, v15.4s, v15.4s\n\t"
-#define LOOP(F, count)                                                                       \
-  __asm__ volatile("1:\n\t" TWELVE(F) TWELVE(F) TWELVE(F) TWELVE(F) "subs %0, %0, #1\n\t"    \
-                   "b.ne 1b\n\t"                                                             \
-                   : "+r"(count) : : "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7",   \
-                   "v8", "v9", "v10", "v11", "v15")
-#endif
-
-/* milliseconds of FMAs: shorter bursts see a clock that no product can hold. Returns their
-** number of operations, 0 where there is no such loop. */
-static double fma_burst(void) {
-  int64_t turns = 600000, lanes = 0;
-#if defined(__x86_64__)
-  if (ml_isa() == ML_ISA_AVX512) lanes = 16;
-  if (ml_isa() == ML_ISA_AVX2) lanes = 8;
-  double done = 2.0 * 48 * (double)(turns * lanes);
-  if (lanes == 16) LOOP(FMA512, turns);
-  if (lanes == 8) LOOP(FMA256, turns);
-  __asm__ volatile("vzeroupper" ::: "memory");
-#elif defined(__aarch64__)
-  lanes = ml_isa() == ML_ISA_NEON ? 4 : 0;
-  double done = 2.0 * 48 * (double)(turns * lanes);
-  if (lanes) LOOP(FMA128, turns);
-#else
-  double done = (double)(turns * lanes);
-#endif
-  return done;
-}
-
-/* the same of bf16's instructions */
-#if defined(__x86_64__)
-#define VDP512(n) "vdpbf16ps %%zmm15, %%zmm15, %%zmm" #n "\n\t"
-#define TDP(c, a, b) "tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c "\n\t"
-static double pairs_burst(void) {
-  int64_t turns = 300000;
-  double done = 4.0 * 48 * 16 * (double)turns;
-  LOOP(VDP512, turns);
-  __asm__ volatile("vzeroupper" ::: "memory");
-  return done;
-}
-static double tiles_burst(void) {
-  struct { uint8_t palette, none[15]; uint16_t bytes[16]; uint8_t rows[16]; } set = {1};
-  int64_t turns = 200000;
-  double done = 4.0 * 2 * 16 * 16 * 32 * (double)turns;
-  for (int i = 0; i < 8; i++) set.bytes[i] = 64, set.rows[i] = 16;
-  __asm__ volatile("ldtilecfg %1\n1:\n\t" TDP(0, 4, 6) TDP(1, 4, 7) TDP(2, 5, 6) TDP(3, 5, 7)
-                   "dec %0\n\tjnz 1b\n\ttilerelease" : "+r"(turns) : "m"(set) : "cc");
-  return done;
-}
-#else
-static double pairs_burst(void) { return fma_burst(); }
-static double tiles_burst(void) { return fma_burst(); }
-#endif
-static double (*burst)(void) = fma_burst;
-
-static void peak_task(void *ctx, int64_t task, int worker) {
-  double *done = ctx;
-  (void)worker;
-  done[task] = burst();
-}
-
-/* GFLOP/s of one burst on every thread */
-static double peak_once(void) {
-  double done[ML_MAX_THREADS], sum = 0, t = ml_clock();
-  ml_parallel(threads, peak_task, done);
-  t = ml_clock() - t;
-  for (int i = 0; i < threads; i++) sum += done[i];
-  return sum / t * 1e-9;
-}
-
-static double peak(void) {
-  double best = 0;
-  for (int r = 0; r < 12; r++) {
-    double p = peak_once();
-    if (p > best) best = p;
-  }
-  return best;
-}
+static int peak_of = ML_F32; /* whose peak shares are of */
+static double gigaflops(int kind, int bursts) { return ml_peak(kind, bursts) * 1e-9; }
 
 /* ---- one product, ours or theirs ---- */
 enum { FORWARD, DGRAD, WGRAD };
@@ -180,10 +95,8 @@ static figures measure(const shape *s) {
   for (int r = 0; r < (quick ? 3 : 6); r++) {
     double t = turn(ours, s, 0.02);
     if (t < best.ours) best.ours = t;
-    for (int i = 0; i < 3; i++) {
-      double p = peak_once();
-      if (p > best.peak) best.peak = p;
-    }
+    double p = gigaflops(peak_of, 3);
+    if (p > best.peak) best.peak = p;
     if (!sgemm) continue;
     t = turn(theirs, s, 0.02);
     if (t < best.theirs) best.theirs = t;
@@ -276,15 +189,14 @@ static void bf16(int which) {
   bool by_instruction = ml_gemm_uses_native(which);
   total all = {0};
   char title[80];
-  kind = which, burst = fma_burst;
-  if (by_instruction) burst = which == ML_GEMM_PAIRS ? pairs_burst : tiles_burst;
+  kind = which, peak_of = by_instruction ? which : ML_F32;
   snprintf(title, sizeof title, "bf16, %s by %s, weights packed, GFLOP/s", name,
            by_instruction ? "instruction" : "FMAs");
   table(title, (int64_t[]){2048}, 1, (int64_t[]){128, 384, 768}, 3, &all);
   printf("\nbf16, %s, decoding with packed weights\n%6s %5s %5s\n", name, "M", "C", "O");
   for (int64_t M = 1; M <= 32; M *= 2) decode(M, 128, 512), decode(M, 768, 768);
   summary(name, &all);
-  kind = ML_F32, burst = fma_burst;
+  kind = peak_of = ML_F32;
 }
 
 static void open_blas(void) {
@@ -315,7 +227,7 @@ int main(int argc, char **argv) {
   open_blas();
   int64_t most = 8192 * 3072;
   A = filled(most), B = filled(most), C1 = filled(most), C2 = filled(most);
-  double before = peak();
+  double before = gigaflops(ML_F32, 12);
   printf("%s, %d threads, FMA peak %.1f GFLOP/s\n", ml_isa_name(ml_isa()), threads, before);
   total core = {0}, small = {0};
   table("transformer shapes, GFLOP/s", (int64_t[]){2048, 8192}, quick ? 1 : 2,
@@ -323,7 +235,8 @@ int main(int argc, char **argv) {
   table("a small model's, GFLOP/s", (int64_t[]){768}, 1, (int64_t[]){128}, 1, &small);
   printf("\ndecoding with packed weights\n%6s %5s %5s\n", "M", "C", "O");
   for (int64_t M = 1; M <= 16; M *= 2) decode(M, 128, 512), decode(M, 768, 768);
-  printf("\nFMA peak before %.1f, after %.1f GFLOP/s\n", before, peak());
+  printf("\nFMA peak before %.1f, after %.1f GFLOP/s\n", before,
+         gigaflops(ML_F32, 12));
   summary("small model", &small);
   summary("transformer shapes", &core);
   sgemm = NULL; /* has no bf16 */

@@ -3,7 +3,8 @@
 --- it is loaded only when it is called.
 local argparse = require "argparse"
 
-local commands = { "run", "repl", "inspect", "version" } -- in the order of --help
+-- in the order of --help
+local commands = { "run", "repl", "chat", "inspect", "eval", "report", "verify", "version" }
 
 local function parser()
   local p = argparse("moonlit", "Train language models from Lua.")

@@ -28,6 +28,14 @@ function core.sys.isa(name) end
 ---@return boolean
 function core.sys.native(dtype) end
 
+--- Operations a second that the pool's threads reach together when they do nothing but
+--- multiply-adds in registers: what shares of the peak are of. Takes some 50 ms. nil where it is
+--- not known: a bf16 tier that is emulated here, no vector instructions.
+--- > core.sys.isa() == "scalar" or core.sys.peak() > 1e6  --> true
+---@param dtype? "f32"|"bf16"|"bf16-amx"  = "f32": whose instruction
+---@return number|nil
+function core.sys.peak(dtype) end
+
 --- The processor: its name, how many cores it has, which instruction sets are usable.
 --- > core.sys.cpu().isas[1]  --> scalar
 ---@return {name: string, count: integer, isas: string[]}
@@ -58,6 +66,18 @@ function core.sys.signal() end
 
 --- Forgets the signal that came.
 function core.sys.signal_clear() end
+
+-- ---- processes ----
+
+--- Runs a program and waits for it. No shell reads the arguments; the terminal, the environment and
+--- the working directory are this process's. A signal that core.sys.signals notes meanwhile is
+--- handed on to it.
+--- > core.sys.spawn { "sh", "-c", 'test "$1" = "a b; c"', "sh", "a b; c" }  --> 0, nil
+---@param argv string[]  the program, looked for in PATH, and its arguments
+---@return integer|nil code  its exit code; 128 + number where a signal ended it
+---@return integer|string|nil number  of that signal; the message where it cannot be started
+---@return string? code
+function core.sys.spawn(argv) end
 
 -- ---- files and hashes ----
 

@@ -15,6 +15,9 @@ local must = files.must
 
 function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
 
+--- Bytes of a file, 0 where there is none.
+function files.size(path) return lfs.attributes(path, "size") or 0 end
+
 function files.mkdir(path) return must(core.sys.mkdir(path)) end
 
 --- Entries of a directory in alphabetical order; none if it is not there.

@@ -6,15 +6,18 @@ local options = require "moonlit.options"
 local harness = {
   help = { "--out DIR     the run's directory", "--resume      go on with the run that is there",
            "--threads N   kernel threads", "--quiet       no progress",
-           "--help        this" },
+           "--from NAME   a pipeline's: this stage and those after it anew",
+           "--only NAME   a pipeline's: this stage anew, no other", "--help        this" },
 }
 
 function harness.reset()
   harness.out, harness.threads, harness.resume, harness.quiet = nil, nil, false, false
-  harness.help_asked = false
+  harness.from, harness.only, harness.help_asked = nil, nil, false
   harness.config = {} -- path -> value of every knob
 end
 harness.reset()
+
+local valued = { out = true, threads = true, from = true, only = true }
 
 local function count(text)
   local n = math.tointeger(tonumber(text))
@@ -31,14 +34,16 @@ function harness.take(args, i)
   if name == "help" or name == "h" then harness.help_asked = true return 1 end
   if name == "resume" then harness.resume = true return 1 end
   if name == "quiet" then harness.quiet = true return 1 end
-  if name ~= "out" and name ~= "threads" then
+  if not valued[name] then
     fail("unknown option %s", options.unknown("--" .. name, { "--out", "--resume", "--threads",
-                                                             "--quiet", "--help" }))
+                                                             "--quiet", "--from", "--only",
+                                                             "--help" }))
   end
   local used = args[i]:find("=", 1, true) and 1 or 2
   if used == 2 then value = args[i + 1] end
   if not value or value == "" then fail("--%s needs a value", name) end
   harness[name] = name == "threads" and count(value) or value
+  if harness.from and harness.only then fail("--from and --only exclude each other") end
   return used
 end
 

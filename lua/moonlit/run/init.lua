@@ -7,8 +7,8 @@
 ---   run:finish("validation loss 1.9")
 ---
 --- Ctrl-C or SIGTERM: a checkpoint after the running step, exit code 75; a second one stops now.
-local ckpt = require "moonlit.ckpt"
 local checkpoint = require "moonlit.run.checkpoint"
+local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
 local fail = require "moonlit.run.fail"
 local files = require "moonlit.run.files"
@@ -16,10 +16,11 @@ local harness = require "moonlit.run.harness"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
 local progress = require "moonlit.run.progress"
-local version = require "moonlit.version"
+local record = require "moonlit.run.record"
+local speed = require "moonlit.run.speed"
 local must = files.must
 
-local Run = {}
+local Run = setmetatable({}, { __index = record.methods })
 Run.__index = Run
 Run.__name = "moonlit.Run"
 
@@ -28,69 +29,15 @@ local LOGS = { "metrics.jsonl", "hashes.log", "samples.jsonl" } -- cut back by a
 
 -- ---- the directory ----
 
-local function write_info(self)
-  must(json.save(self.dir .. "/run.json", self.info))
-end
-
--- the recipe being run, if there is one
-local function recipe_source()
-  local path = _G.arg and _G.arg[0]
-  return type(path) == "string" and path:find("%.lua$") and files.read(path) or nil
-end
-
-local function describe(o)
-  local blas = package.loaded["moonlit.blas"] -- results of another engine are its own
-  return { engine = blas and blas.engine() or "moonlit",
-           status = "running", steps = o.steps, seed = o.seed, moonlit = version.moonlit,
-           numerics = version.numerics, isa = core.sys.isa(), threads = core.sys.threads(),
-           cpu = core.sys.cpu().name, started = os.date("!%Y-%m-%dT%H:%M:%SZ"),
-           last = json.array {} }
-end
-
--- a resumed run must be the same run: only `steps` may change
-local function check_config(dir)
-  local before = must(json.load(dir .. "/config.json"))
-  for _, path in ipairs(options.keys(harness.config)) do
-    local old, new = before[path], harness.config[path]
-    old = json.encode(old == nil and json.null or old)
-    new = json.encode(new)
-    if path ~= "steps" and old ~= new then
-      fail("run: %s was %s in %s and is %s now; resume with the same knobs, or start another run",
-           path, old, dir, new)
-    end
-  end
-end
-
 local function open_logs(self)
   self.logs = {}
   for _, name in ipairs(LOGS) do
     self.logs[name] = must(io.open(self.dir .. "/" .. name, "ab"))
   end
-  self.text_log = must(io.open(self.dir .. "/log.txt", "ab"))
 end
 
 local function close_logs(self)
   for _, name in ipairs(LOGS) do self.logs[name]:close() end
-  self.text_log:close()
-  self.lock:close()
-end
-
-local function note(self, format, ...)
-  self.text_log:write(os.date("!%Y-%m-%dT%H:%M:%SZ "), format:format(...), "\n")
-  self.text_log:flush()
-end
-
--- a finished run, asked for once more, only says what it said at its end
-local function repeat_last(info)
-  for _, line in ipairs(info.last) do print(line) end
-  os.exit(0, true)
-end
-
-local function whole(o, name, least)
-  if math.type(o[name]) ~= "integer" or o[name] < least then
-    error(("run: %s must be an integer, %d or more, got %s"):format(name, least,
-                                                                    tostring(o[name])), 4)
-  end
 end
 
 --- @param path string  the default directory; --out replaces it
@@ -99,31 +46,15 @@ end
 local function new(path, opt)
   if type(path) ~= "string" then error("run: path must be a string, got " .. type(path), 3) end
   local o = options(opt, { steps = options.required, seed = 0, save_every = 0, keep = 2 }, "run", 4)
-  whole(o, "steps", 0)
-  whole(o, "seed", 0)
-  whole(o, "save_every", 0)
-  whole(o, "keep", 0)
-  local dir = files.choose(path, harness.out, harness.resume)
-  local self = setmetatable({ dir = dir, total = o.steps, seed = o.seed, keep = o.keep,
+  for _, name in ipairs { "steps", "seed", "save_every", "keep" } do
+    record.whole(o, name, 0, "run", 3)
+  end
+  local self = setmetatable({ total = o.steps, seed = o.seed, keep = o.keep,
                               save_every = o.save_every, step = 0, saved = -1, tokens = 0,
                               seconds = 0, tracked = {} }, Run)
-  local resumed = harness.resume and files.exists(dir .. "/run.json")
-  files.mkdir(dir .. "/ckpt")
-  self.lock = files.lock(dir)
-  self.info = describe(o)
-  if resumed then
-    local info = must(json.load(dir .. "/run.json"))
-    check_config(dir)
-    must(json.save(dir .. "/config.json", harness.config))
-    if info.status == "finished" and info.steps == o.steps then repeat_last(info) end
-    self.info.started, self.resumed = info.started, true
-  else
-    must(json.save(dir .. "/config.json", harness.config))
-    local source = recipe_source()
-    if source then must(ckpt.write(dir .. "/recipe.lua", source)) end
-  end
-  checkpoint.clean(dir)
-  write_info(self)
+  record.open(self, path, { kind = "run", steps = o.steps, seed = o.seed })
+  files.mkdir(self.dir .. "/ckpt")
+  checkpoint.clean(self.dir)
   core.sys.seed(o.seed)
   math.randomseed(o.seed, 0)
   return self
@@ -152,37 +83,46 @@ function Run:track(things)
   if data and data.reseed then data:reseed(self.seed) end
   if self.resumed then resume(self) end
   open_logs(self)
-  note(self, "%s at step %d of %d", self.resumed and "resumed" or "started", self.step, self.total)
+  record.note(self, "%s at step %d of %d", self.resumed and "resumed" or "started", self.step,
+              self.total)
   return self
 end
 
 -- ---- the loop ----
 
-local function save(self)
+-- scheduled: a step that is saved in every run of these knobs, however often it is stopped; the
+-- logs of two runs must not differ by the others
+local function save(self, scheduled)
+  local parameters = self.tracked.model.parameters
+  local weights = parameters and ckpt.hash(parameters(self.tracked.model))
+  if weights and scheduled then
+    self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights))
+  end
   local sizes = {}
   for _, name in ipairs(LOGS) do
-    self.logs[name]:flush()
+    must(self.logs[name]:flush())
     sizes[name] = self.logs[name]:seek("end")
   end
   checkpoint.save(self.dir, self.tracked, {
     step = self.step, seed = self.seed, sizes = sizes, tokens = self.tokens,
     seconds = self.seconds + core.sys.clock() - self.started,
-    moonlit = version.moonlit, numerics = version.numerics,
-  }, self.keep)
+    moonlit = self.info.moonlit, numerics = self.info.numerics,
+  }, { keep = self.keep, weights = weights, last = self.saved })
   self.saved = self.step
-  note(self, "checkpoint at step %d", self.step)
+  record.note(self, "checkpoint at step %d", self.step)
 end
 
 -- SIGINT or SIGTERM came: leave everything so that --resume goes on from here
 local function stop(self)
   if self.saved ~= self.step then save(self) end
   self.info.status = "stopped"
-  write_info(self)
-  note(self, "stopped by a signal at step %d", self.step)
+  record.write_info(self)
+  record.note(self, "stopped by a signal at step %d", self.step)
   self.progress:close()
   io.stderr:write(("stopped at step %d; the same command with --out %s --resume goes on\n")
     :format(self.step, self.dir))
   close_logs(self)
+  record.close(self)
   os.exit(STOPPED, true)
 end
 
@@ -195,7 +135,7 @@ local function end_step(self)
     self.session_tokens = self.session_tokens + data:tokens()
   end
   local due = self.save_every > 0 and self.step % self.save_every == 0
-  if due or self.step == self.total then save(self) end
+  if due or self.step == self.total then save(self, true) end
 end
 
 local function next_step(self)
@@ -213,7 +153,8 @@ end
 function Run:steps()
   if not self.logs then error("run:steps: call run:track first", 2) end
   self.started, self.session_tokens = core.sys.clock(), 0
-  self.progress = progress.new(self.total, self.step, harness.quiet)
+  self.progress = progress.new(self.total, self.step, harness.quiet,
+                               not harness.quiet and speed.seconds_per_token(self.tracked) or nil)
   core.sys.signals(true)
   local guard = setmetatable({}, { __close = function()
     core.sys.signals(false)
@@ -226,13 +167,14 @@ local function hex32(v) return (string.pack(">f", v):gsub(".", function(c)
   return ("%02x"):format(c:byte())
 end)) end
 
---- Record numbers of the running step: metrics.jsonl, the hash log (bits of the loss), progress.
+--- Record numbers of the running step: metrics.jsonl, hashes.log (bits of the loss and of the
+--- gradient's norm), progress.
 --- @param values table<string, number|Tensor>  loss, lr, norm (gradient norm) have a place on the
 ---        progress line; a tensor of one element counts as its number
 function Run:log(values)
   if not self.progress then error("run:log: nothing runs yet; call it inside run:steps()", 2) end
   local step = self.current or self.step
-  local record = { step = step }
+  local line = { step = step }
   for _, name in ipairs(options.keys(values)) do
     local v = values[name]
     if type(v) == "userdata" then v = v:item() end
@@ -241,24 +183,15 @@ function Run:log(values)
       fail("run: %s is %s at step %d; the last checkpoint is of step %d", name, v, step,
            math.max(0, self.saved))
     end
-    record[name] = v
+    line[name] = v
   end
-  record.seconds = self.seconds + math.floor((core.sys.clock() - self.started) * 1e3) / 1e3
-  self.logs["metrics.jsonl"]:write(json.encode(record), "\n")
-  if record.loss then
-    self.logs["hashes.log"]:write(("%d %s\n"):format(step, hex32(record.loss)))
+  line.seconds = self.seconds + math.floor((core.sys.clock() - self.started) * 1e3) / 1e3
+  self.logs["metrics.jsonl"]:write(json.encode(line), "\n")
+  if line.loss then
+    self.logs["hashes.log"]:write(("%d %s %s\n"):format(step, hex32(line.loss),
+                                                        line.norm and hex32(line.norm) or "-"))
   end
-  self.progress:update(step, record, self.session_tokens)
-end
-
---- Print a line without tearing the progress line.
-function Run:say(line)
-  if self.progress then self.progress:clear() end
-  if not harness.quiet then
-    io.stdout:write(line, "\n")
-    io.stdout:flush()
-  end
-  note(self, "%s", line)
+  self.progress:update(step, line, self.session_tokens)
 end
 
 --- Show and keep a sample of what the model writes.
@@ -269,17 +202,36 @@ function Run:sample(text)
   self:say(("--- step %d ---\n%s\n---"):format(step, text))
 end
 
+-- the speed of this process, once it ran long enough to say
+local function tell_speed(self)
+  local elapsed = self.started and core.sys.clock() - self.started or 0
+  if elapsed < 1 or self.session_tokens == 0 then return end
+  local rate, cost = self.session_tokens / elapsed, speed.seconds_per_token(self.tracked)
+  self.info.tokens_per_second, self.info.peak_share = rate, cost and rate * cost
+end
+
 --- End the run: its last lines are printed, and kept for whoever resumes it again.
 function Run:finish(...)
   if self.current then end_step(self) end -- the loop was left with break
-  if self.saved ~= self.step then save(self) end
-  self.info.status, self.info.step = "finished", self.step
-  self.info.last = json.array { ... }
-  self.info.finished = os.date("!%Y-%m-%dT%H:%M:%SZ")
-  write_info(self)
-  note(self, "finished at step %d", self.step)
+  if self.saved ~= self.step then save(self, true) end
+  self.info.step, self.info.tokens = self.step, self.tokens
+  self.info.seconds = self.seconds + (self.started and core.sys.clock() - self.started or 0)
+  tell_speed(self)
   close_logs(self)
-  for _, line in ipairs(self.info.last) do print(line) end
+  record.finish(self, { ... })
 end
 
-return setmetatable({ Run = Run }, { __call = function(_, path, opt) return (new(path, opt)) end })
+-- what is loaded when it is first used
+local parts = { pipeline = "moonlit.run.pipeline", task = "moonlit.run.task",
+                report = "moonlit.run.report" }
+
+return setmetatable({ Run = Run }, {
+  __call = function(_, path, opt) return (new(path, opt)) end,
+  __index = function(t, name)
+    if not parts[name] then
+      error("run has no " .. options.unknown(name, options.keys(parts)), 2)
+    end
+    t[name] = require(parts[name])
+    return t[name]
+  end,
+})

@@ -43,7 +43,7 @@ local function convert(text, default)
   if kind == "number" then
     local v = tonumber(text)
     if math.type(default) == "integer" then return v and math.tointeger(v), "an integer" end
-    return v and v == v and v + 0.0, "a number"
+    return v and v - v == 0 and v + 0.0, "a number"
   elseif kind == "boolean" then
     return words[text], "true or false"
   elseif kind == "table" and default ~= options.optional then

@@ -24,9 +24,10 @@ end
 --- @param total integer  steps
 --- @param first integer  steps done before (a resumed run)
 --- @param quiet boolean
-function progress.new(total, first, quiet)
-  return setmetatable({ total = total, first = first, quiet = quiet, started = core.sys.clock(),
-                        shown = -math.huge, width = 0,
+--- @param cost? number    seconds a token takes at the machine's peak (moonlit.run.speed)
+function progress.new(total, first, quiet, cost)
+  return setmetatable({ total = total, first = first, quiet = quiet, cost = cost,
+                        started = core.sys.clock(), shown = -math.huge, width = 0,
                         terminal = not quiet and os.execute("test -t 2") == true }, progress)
 end
 
@@ -41,7 +42,11 @@ function progress:line(step, values, tokens)
   local out = ("step %d/%d %3d%%"):format(step, self.total, step * 100 // math.max(1, self.total))
     .. number("loss", "%.4f", values.loss) .. number("lr", "%.2e", values.lr)
     .. number("norm", "%.3f", values.norm)
-  if tokens > 0 and elapsed > 0 then out = out .. ("  %s tok/s"):format(short(tokens / elapsed)) end
+  if tokens > 0 and elapsed > 0 then
+    local rate = tokens / elapsed
+    out = out .. ("  %s tok/s"):format(short(rate))
+    if self.cost then out = out .. (" (%.0f%% of peak)"):format(100 * rate * self.cost) end
+  end
   out = out .. ("  rss %.0f MB"):format(core.sys.rss() / 1e6)
   if done > 0 and step < self.total then
     out = out .. "  eta " .. duration(elapsed / done * (self.total - step))

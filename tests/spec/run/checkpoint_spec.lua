@@ -1,0 +1,77 @@
+-- What a checkpoint does when it cannot be written, and which ones are kept.
+local checkpoint = require "moonlit.run.checkpoint"
+local core = require "moonlit.core"
+local files = require "moonlit.run.files"
+local ml = require "moonlit"
+
+local function model()
+  return ml.model { layers = 2, heads = 2, dim = 64, vocab = 256, context = 16, seed = 1 }
+end
+local function save(dir, m, step, keep, last)
+  return pcall(checkpoint.save, dir, { model = m }, { step = step },
+               { keep = keep or 2, last = last or step - 1 })
+end
+
+describe("a checkpoint", function()
+  local place
+  before_each(function()
+    place = os.tmpname()
+    os.remove(place)
+    assert(core.sys.mkdir(place .. "/ckpt"))
+  end)
+  after_each(function() files.remove(place) end)
+
+  it("is kept until newer ones are on the disk", function()
+    local m = model()
+    for step = 1, 4 do assert(save(place, m, step)) end
+    assert.are.same({ 3, 4 }, checkpoint.steps(place))
+    assert(save(place, m, 5, 0))
+    assert.are.same({ 3, 4, 5 }, checkpoint.steps(place))
+    -- a resume fell back from 5 and 4: they go first
+    assert(save(place, m, 2, 2))
+    assert.are.same({ 2, 3 }, checkpoint.steps(place))
+    assert(save(place, m, 1, 1))
+    assert.are.same({ 1 }, checkpoint.steps(place))
+  end)
+
+  it("never holds weights that are not finite", function()
+    local m = model()
+    assert(save(place, m, 1))
+    ml.no_grad(function() m:parameters()[3].tensor:fill_(0 / 0) end)
+    local ok, err = save(place, m, 2)
+    assert.is_false(ok)
+    assert.matches("is not finite after step 2, which is not saved; the last checkpoint is of "
+                   .. "step 1", tostring(err))
+    assert.are.same({ 1 }, checkpoint.steps(place))
+    assert.is_nil(checkpoint.fault(place .. "/ckpt/step-1"))
+  end)
+
+  it("tells what to do when the disk is full, and leaves the one before", function()
+    local mount = ("mount -t tmpfs -o size=1m none %s 2>/dev/null"):format(place)
+    if not os.execute(mount) then
+      pending "needs the right to mount a file system"
+      return
+    end
+    assert(core.sys.mkdir(place .. "/ckpt"))
+    local m = model()
+    assert(save(place, m, 1))
+    local used = files.size(place .. "/ckpt/step-1/model.safetensors")
+    assert.is_true(used > 400000, used) -- one fits, three do not
+    local ok, err, step = true, nil, 1
+    while ok and step < 5 do
+      step = step + 1
+      ok, err = save(place, m, step)
+    end
+    local whole = checkpoint.fault(place .. "/ckpt/step-" .. step - 1)
+    local entries = files.entries(place .. "/ckpt")
+    os.execute("umount " .. place)
+    assert.is_false(ok)
+    err = tostring(err)
+    assert.matches("^run: step %d is not saved: [^\n]+model.safetensors: cannot write %d+ bytes: "
+                   .. "No space left on device\nmake room %(%d+.%d MB a checkpoint%) where [^\n]+, "
+                   .. "then the same command with %-%-out [^\n]+ %-%-resume goes on from step %d$",
+                   err)
+    assert.is_nil(whole)
+    for _, name in ipairs(entries) do assert.is_nil(name:find("tmp"), name) end
+  end)
+end)
