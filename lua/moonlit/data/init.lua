@@ -1,7 +1,33 @@
---- What a model learns from: ids cut into batches, and text to try things on.
-return {
-  windows = require "moonlit.data.windows".windows,
-  blocks = require "moonlit.data.windows".blocks,
-  split = require "moonlit.data.windows".split,
-  prose = require "moonlit.data.prose",
+--- What a model learns from: documents read and written, ids cut into batches, and text to try
+--- things on. A part is loaded when its name is first used.
+local options = require "moonlit.options"
+
+-- names that are modules
+local modules = {
+  prose = "moonlit.data.prose", read = "moonlit.data.read", write = "moonlit.data.write",
+  shard = "moonlit.data.shard", packed = "moonlit.data.packed", mix = "moonlit.data.mix",
 }
+
+-- names of functions in a module
+local functions = {
+  windows = "moonlit.data.windows", blocks = "moonlit.data.windows",
+  split = "moonlit.data.windows",
+}
+
+local function known_names()
+  local names = options.keys(modules)
+  for _, name in ipairs(options.keys(functions)) do names[#names + 1] = name end
+  return names
+end
+
+return setmetatable({}, {
+  __name = "moonlit.data",
+  __index = function(data, name)
+    local value
+    if modules[name] then value = require(modules[name])
+    elseif functions[name] then value = require(functions[name])[name]
+    else error("moonlit.data has no " .. options.unknown(name, known_names()), 2) end
+    data[name] = value
+    return value
+  end,
+})
