@@ -55,9 +55,10 @@ static int lines_rest(lua_State *L) {
 /* out(path, gzip) */
 static int data_out(lua_State *L) {
   const char *path = lml_checkstring(L, 1, NULL);
+  bool gzip = lua_toboolean(L, 2);
   void **box = lml_newbox(L, OUT);
   ml_out *o = NULL;
-  int st = ml_out_open(&o, path, lua_toboolean(L, 2));
+  int st = ml_out_open(&o, path, gzip);
   *box = o;
   return lml_result(L, st, 1);
 }
@@ -171,9 +172,10 @@ static int builder_shard(lua_State *L) {
 /* shard(path, verify) */
 static int data_shard(lua_State *L) {
   const char *path = lml_checkstring(L, 1, NULL);
+  bool verify = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
   void **box = lml_newbox(L, SHARD);
   ml_shard *s = NULL;
-  int st = ml_shard_open(&s, path, lua_isnoneornil(L, 2) || lua_toboolean(L, 2));
+  int st = ml_shard_open(&s, path, verify);
   *box = s;
   return lml_result(L, st, 1);
 }
@@ -226,9 +228,10 @@ static int shard_document(lua_State *L) {
 static int data_rows(lua_State *L) {
   ml_shard *s = lml_checkbox(L, 1, SHARD);
   int64_t length = lml_checkinteger(L, 2);
+  bool whole = lua_toboolean(L, 3);
   void **box = lml_newbox(L, ROWS);
   ml_rows *r = NULL;
-  int st = ml_rows_new(&r, s, length, lua_toboolean(L, 3));
+  int st = ml_rows_new(&r, s, length, whole);
   *box = r;
   return lml_check(L, st, 1);
 }

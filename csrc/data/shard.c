@@ -223,7 +223,7 @@ typedef struct { uint8_t *p; size_t n, room; } bytes;
 
 /* room for n more, behind the ones there are; NULL when there is no memory */
 static void *more(bytes *b, size_t n) {
-  if (b->room - b->n < n) {
+  if (!b->p || b->room - b->n < n) {
     size_t room = (b->n + n) * 2 + 4096;
     uint8_t *p = ml_alloc(room);
     if (!p) return NULL;

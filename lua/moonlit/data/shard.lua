@@ -14,14 +14,20 @@ local options = require "moonlit.options"
 
 local shard = {}
 
+local arguments = { "ids", "mask", "id" } -- of builder:add
+
+-- what the core says of its arguments, said of the sequence
+local function retold(err)
+  err = err:gsub("^.-:%d+: ", ""):gsub("^add: ", ""):gsub("^shard: ", "")
+  return (err:gsub("^argument (%d)", function(n) return arguments[tonumber(n)] end))
+end
+
 local function add(builder, n, s, who)
-  local fine, err
   if type(s) ~= "table" then
-    err = "expected { ids = ... }, got " .. type(s)
-  else
-    fine, err = pcall(builder.add, builder, s.ids or s, s.mask, s.id)
+    error(("%s: sequence %d: expected { ids = ... }, got a %s"):format(who, n, type(s)), 0)
   end
-  if not fine then error(("%s: sequence %d: %s"):format(who, n, err), 0) end
+  local fine, err = pcall(function() builder:add(s.ids or s, s.mask, s.id) end)
+  if not fine then error(("%s: sequence %d: %s"):format(who, n, retold(err)), 0) end
 end
 
 -- a builder with everything in it

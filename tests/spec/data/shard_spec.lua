@@ -102,9 +102,9 @@ describe("data.shard", function()
     for text, s in pairs {
       ["sequence 2: id 2 must be an integer from 0 to 2147483647, got -1"] = { ids = { 1, -1 } },
       ["sequence 2: 2 ids and 1 numbers in the mask"] = { ids = { 1, 2 }, mask = { 1 } },
-      ["element 1 must be an integer, got string"] = { ids = { "a" } },
+      ["sequence 2: ids: element 1 must be an integer, got string"] = { ids = { "a" } },
       ["sequence 2: expected { ids = ... }, got a number"] = 4,
-      ["argument 3 must be a string"] = { ids = { 1 }, id = 12 },
+      ["sequence 2: id must be a string, got 12"] = { ids = { 1 }, id = 12 },
     } do
       kit.raises(function() data.shard.write(path, { { 1, 2 }, s }) end, text)
     end
