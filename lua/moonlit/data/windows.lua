@@ -4,7 +4,7 @@
 ---   local train, val = ml.data.split(ids, 0.9)
 ---   local data = ml.data.windows(train, { batch = 16, length = 256 })
 ---   local batch = data:next()                            -- { ids = (16, 257) }
-local core = require "moonlit.core"
+local feistel = require "moonlit.data.feistel"
 local options = require "moonlit.options"
 local tensor = require "moonlit.tensor"
 
@@ -13,8 +13,6 @@ local windows = {}
 local Windows = {}
 Windows.__index = Windows
 Windows.__name = "moonlit.Windows"
-
-local STREAM = 4 -- Philox stream of the data; 0 is ml.rand*, 1 dropout, 2 sampling, 3 init
 
 local function as_ids(ids, who)
   if type(ids) == "table" then ids = tensor.tensor(ids, { dtype = "i64" }) end
@@ -58,35 +56,14 @@ function windows.windows(ids, opt)
                       Windows)
 end
 
--- below n, from 53 random bits
-local function draw(self, index, step, site, n)
-  local hi, lo = core.sys.random(self.seed, STREAM, index, step, site)
-  return ((hi << 21) | (lo >> 11)) % n
-end
-
--- Where i comes in epoch's order of 0 .. count - 1: a Feistel network of four rounds over the next
--- power of four, walked on until it lands inside, is a permutation without a table.
-local function shuffled(self, i, epoch, count)
-  local half = 1
-  while (1 << 2 * half) < count do half = half + 1 end
-  local low = (1 << half) - 1
-  repeat
-    for round = 1, 4 do
-      local left, right = i >> half, i & low
-      i = right << half | (left ~ draw(self, right, epoch, round, low + 1))
-    end
-  until i < count
-  return i
-end
-
 -- where row b of batch n starts, 1-based
 local function start_of(self, n, b)
   local size, length = self.ids:size(1), self.length
-  if not self.epochs then return draw(self, b, n, 0, size - length) + 1 end
+  if not self.epochs then return feistel.draw(self.seed, b, n, 0, size - length) + 1 end
   local row, count = (n - 1) * self.batch + b - 1, math.max(1, size // length - 1)
   local epoch = row // count
-  local shift = draw(self, 0, epoch, 5, math.min(length, size - length))
-  return shift + shuffled(self, row % count, epoch, count) * length + 1
+  local shift = feistel.draw(self.seed, 0, epoch, 5, math.min(length, size - length))
+  return shift + feistel.shuffled(self.seed, epoch, row % count, count) * length + 1
 end
 
 --- Batch number n.
