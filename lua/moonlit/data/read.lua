@@ -7,7 +7,7 @@
 --- A document is a table { id =, text =, ... }: of .jsonl, the line's object as it is, with an id
 --- ("file.jsonl:12") where it has none; of .txt, { id =, text = }. Either may be gzip (.gz), of any
 --- number of members. A byte order mark at a file's start is dropped, lines may end in \r\n, and
---- empty lines between objects are passed over.
+--- empty lines between objects are passed over; what follows the last gzip member must be another.
 ---
 --- Like io.lines, read raises what is wrong with a file, "data.read: crawl.jsonl:12: expected an
 --- object, got a number": when called if one cannot be opened, from the iterator otherwise.

@@ -229,6 +229,36 @@ describe("data.packed", function()
     end
   end)
 
+  it("gives every id the log-probability it has in its document alone, to the bit", function()
+    local docs = {}
+    for d = 1, 20 do
+      docs[d] = {}
+      for i = 1, 2 + core.sys.random(3, 0, d, 1, 0) % 30 do
+        docs[d][i] = core.sys.random(4, 0, d, i, 1) % 17
+      end
+    end
+    local m = model.new { layers = 2, heads = 2, dim = 16, vocab = 17, context = 64, seed = 1 }
+    local function logprobs(batch)
+      return require("moonlit.autograd").no_grad(function() return m:logprobs(batch) end):table()
+    end
+    local want, got = {}, {}
+    for _, ids in ipairs(docs) do
+      local row = logprobs({ ids = tensor.tensor({ ids }, { dtype = "i64" }) })[1]
+      table.move(row, 2, #row, #want + 1, want)
+    end
+    local loader = data.packed(docs, { batch = 1, length = 63, whole = true })
+    for n = 1, loader:rows() do
+      local batch = loader:at(n)
+      local row, mask = logprobs(batch)[1], batch.mask:table()[1]
+      for i = 2, #row do
+        if mask[i] == 1 then got[#got + 1] = row[i] end
+      end
+    end
+    table.sort(want)
+    table.sort(got)
+    assert.are.same(want, got)
+  end)
+
   it("refuses what cannot be cut", function()
     local docs = corpus(3, 9)
     kit.raises(function() data.packed({ { ids = { 1 } } }, { batch = 1, length = 8 }) end,
