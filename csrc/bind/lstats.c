@@ -1,5 +1,6 @@
-/* lstats.c -- core.stats: counts of a text for the filters of curation; core.shingles: hashes of
-** words in a row, for near-duplicates. Sets of shingles are strings of 8 bytes a hash, ascending. */
+/* lstats.c -- core.stats: counts of a text for the filters of curation; core.shingles: hashes
+** of words in a row, for near-duplicates. A set of shingles is a string of 8 bytes a hash,
+** ascending. */
 #include "bind/laux.h"
 #include "data/stats.h"
 

@@ -13,7 +13,7 @@ typedef struct {
   int64_t alpha;          /* words with a letter */
   int64_t stops;          /* how many of the stop words occur */
   int64_t hashes, ellipses; /* "#"; "..." and U+2026 */
-  int64_t lines, bullets, trailing; /* lines; that begin with a bullet or -, that end in an ellipsis */
+  int64_t lines, bullets, trailing; /* lines; those begun by a bullet or -, ended by an ellipsis */
 } ml_quality;
 /* stops: hashes (ml_hash_bytes) of at most ML_STOP_WORDS_MAX words */
 int ml_quality_of(ml_quality *q, const uint8_t *p, size_t n, const uint64_t *stops, int count);

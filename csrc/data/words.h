@@ -7,7 +7,7 @@
 #include "base/base.h"
 
 /* ---- characters ---- */
-enum { ML_CHAR_SPACE = 1, ML_CHAR_WORD = 2, ML_CHAR_ALPHA = 4, ML_CHAR_DIGIT = 8, ML_CHAR_MARK = 16 };
+enum { ML_CHAR_SPACE = 1, ML_CHAR_WORD = 2, ML_CHAR_ALPHA = 4, ML_CHAR_DIGIT = 8 };
 /* the character at p (left > 0 bytes): its code point, or -1; returns its bytes */
 size_t ml_char(const uint8_t *p, size_t left, int32_t *code);
 unsigned ml_char_kind(int32_t code);      /* letters, digits, marks and numbers are WORD */
@@ -18,8 +18,9 @@ int64_t ml_char_count(const uint8_t *p, size_t n);
 typedef struct { const uint8_t *p; size_t n; } ml_span;
 ml_span ml_strip(ml_span s);              /* without white space at either end */
 uint64_t ml_hash_bytes(const uint8_t *p, size_t n);
+/* of a sequence so far and its next value: their order counts */
 static inline uint64_t ml_hash_mix(uint64_t h, uint64_t v) {
-  h = (h ^ v) * 0x9E3779B97F4A7C15u;
+  h = (h * 0xBF58476D1CE4E5B9u ^ v) * 0x9E3779B97F4A7C15u;
   h = (h ^ (h >> 32)) * 0xD6E8FEB86659FD93u;
   return h ^ (h >> 29);
 }

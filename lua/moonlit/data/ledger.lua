@@ -69,10 +69,10 @@ local function add_example(self, list, doc, fields)
 end
 
 local function reason_of(stage, reason)
-  local r = stage.reasons[reason]
+  local r = stage.why[reason]
   if not r then
     r = { documents = 0, bytes = 0, sources = {}, examples = json.array {} }
-    stage.reasons[reason] = r
+    stage.why[reason] = r
   end
   return r
 end
@@ -118,9 +118,9 @@ local function new_stage(self, name, kind, from)
   elseif self.named[name] then
     error(('ledger:%s: there is a step "%s" already'):format(kind, name), 3)
   end
-  local stage = { name = name, kind = kind, from = from, sources = {}, reasons = {},
+  local stage = { name = name, kind = kind, from = from, sources = {}, why = {},
                   default_source = from and from.default_source or name, changes = json.array {},
-                  counts = {}, finished = false }
+                  finished = false }
   self.named[name] = stage
   self.stages[#self.stages + 1] = stage
   return stage
@@ -192,6 +192,14 @@ function Ledger:filter(name, docs, filter)
   end)
 end
 
+local function note_counts(stage, counts)
+  for _, kind in ipairs(options.keys(counts)) do
+    local c = stage.why[kind] or { documents = 0, count = 0 }
+    stage.why[kind] = c
+    c.documents, c.count = c.documents + 1, c.count + counts[kind]
+  end
+end
+
 --- All go on, changed: fn gives the document as it is to be and, if it likes, counts by kind.
 function Ledger:map(name, docs, fn)
   check_function(fn, "map", "a function of a document")
@@ -201,9 +209,7 @@ function Ledger:map(name, docs, fn)
     if not doc then return nil end
     local after, counts = fn(doc)
     document.text(after, "ledger:map: " .. name, 3)
-    for _, kind in ipairs(options.keys(counts or {})) do
-      stage.counts[kind] = (stage.counts[kind] or 0) + counts[kind]
-    end
+    note_counts(stage, counts or {})
     pass(self, stage, after, doc)
     return after
   end)
@@ -266,25 +272,11 @@ local function check(stage)
   end
 end
 
-local function reasons_of(stage)
-  local list = json.array {}
-  for _, name in ipairs(options.keys(stage.reasons)) do
-    local r = stage.reasons[name]
-    list[#list + 1] = { reason = name, documents = r.documents, bytes = r.bytes,
-                        sources = r.sources, examples = r.examples }
-  end
-  table.sort(list, function(a, b)
-    if a.documents ~= b.documents then return a.documents > b.documents end
-    return a.reason < b.reason
-  end)
-  return list
-end
-
 local function page_of(stage)
   return { name = stage.name, kind = stage.kind, sources = stage.sources,
            ["in"] = total(stage, "in"), out = total(stage, "out"),
            dropped = total(stage, "dropped"), changed = total(stage, "changed"),
-           reasons = reasons_of(stage), counts = stage.counts, changes = stage.changes }
+           why = stage.why, changes = stage.changes }
 end
 
 -- first step in, last steps out, of every source
@@ -305,8 +297,9 @@ end
 
 --- Close the books. Raises where counts do not add up, or documents were left unread.
 --- @return table  { sources = { name = { in, out } }, steps = { { name, kind, in, out, dropped,
----         changed, sources, reasons = { { reason, documents, bytes, sources, examples } }, counts,
----         changes } }, in, out, sha256 }; in, out ... = { documents, bytes }
+---         changed, sources, why = { reason = { documents, bytes, sources, examples } },
+---         changes } }, in, out, sha256 }; in, out ... = { documents, bytes }; a map's why is by kind, with the
+---         documents and how many it counted in them
 function Ledger:finish()
   if self.books then return self.books end
   if #self.stages == 0 then refuse("nothing was read") end
