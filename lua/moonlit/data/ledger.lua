@@ -298,8 +298,8 @@ end
 --- Close the books. Raises where counts do not add up, or documents were left unread.
 --- @return table  { sources = { name = { in, out } }, steps = { { name, kind, in, out, dropped,
 ---         changed, sources, why = { reason = { documents, bytes, sources, examples } },
----         changes } }, in, out, sha256 }; in, out ... = { documents, bytes }; a map's why is by kind, with the
----         documents and how many it counted in them
+---         changes } }, in, out, sha256 }; in, out ... = { documents, bytes }; a map's why is by
+---         kind, with the documents and how many it counted in them
 function Ledger:finish()
   if self.books then return self.books end
   if #self.stages == 0 then refuse("nothing was read") end

@@ -34,7 +34,8 @@ function core.stats.quality(text, stop_words) end
 function core.stats.repetition(text) end
 
 --- What FineWeb's rules ask: lines that are not blank { count, again, again_chars }; ended and
---- brief, how many of them end a sentence and have at most so many characters; chars, breaks, words.
+--- brief, how many of them end a sentence and have at most so many characters; chars, breaks,
+--- words.
 --- > core.stats.layout("One two.\nThree\n", 5).ended  --> 1
 ---@param text string
 ---@param brief integer

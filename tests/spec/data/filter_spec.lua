@@ -53,8 +53,8 @@ describe("filter.gopher_quality", function()
       "gopher_too_many_ellipsis" },
     { "bullets", ("• one two three the of\n"):rep(20), "gopher_too_many_bullets" },
     { "dashes, indented", ("  - one two three the of\n"):rep(20), "gopher_too_many_bullets" },
-    { "lines that trail off", ("many words are on this line and the next one of them...  \n"):rep(3)
-      .. ("many words are on this line and the next one of them.\n"):rep(3),
+    { "lines that trail off", ("many words are on this line and the next of them...  \n"):rep(3)
+      .. ("many words are on this line and the next of them.\n"):rep(3),
       "gopher_too_many_end_ellipsis" },
     { "numbers", words(60) .. (" 12345"):rep(20) .. stops, "gopher_below_alpha_threshold" },
     { "no stop words", words(60), "gopher_enough_stop_words" },
@@ -89,7 +89,7 @@ describe("filter.gopher_repetition", function()
     { "characters of lines", one .. "\n" .. one .. "\nx\ny\nz", "dup_line_char_frac" },
     { "two words", ("good day "):rep(4) .. words(20), "top_2_gram",
       { top = { [2] = 0.2 } } },
-    { "three words", "a bb c " .. ("one two three, "):rep(4) .. words(45), "top_3_gram",
+    { "three words", "a bb c " .. ("one two three, "):rep(4) .. words(40), "top_3_gram",
       { top = { [3] = 0.18 }, grams = false } },
     { "four words", ("one two three four, "):rep(4) .. words(62), "top_4_gram",
       { grams = false } },
