@@ -32,6 +32,11 @@ local function add(total, bytes)
   total.bytes = total.bytes + bytes
 end
 
+local function add_all(to, from)
+  to.documents = to.documents + from.documents
+  to.bytes = to.bytes + from.bytes
+end
+
 -- the account of a source in a stage: what came in, went out, was dropped, and bytes cut or added
 local function account(stage, doc)
   local name = tostring(doc.source or stage.default_source)
@@ -69,10 +74,10 @@ local function add_example(self, list, doc, fields)
 end
 
 local function reason_of(stage, reason)
-  local r = stage.why[reason]
+  local r = stage.reasons[reason]
   if not r then
     r = { documents = 0, bytes = 0, sources = {}, examples = json.array {} }
-    stage.why[reason] = r
+    stage.reasons[reason] = r
   end
   return r
 end
@@ -118,9 +123,9 @@ local function new_stage(self, name, kind, from)
   elseif self.named[name] then
     error(('ledger:%s: there is a step "%s" already'):format(kind, name), 3)
   end
-  local stage = { name = name, kind = kind, from = from, sources = {}, why = {},
+  local stage = { name = name, kind = kind, from = from, sources = {}, reasons = {},
                   default_source = from and from.default_source or name, changes = json.array {},
-                  finished = false }
+                  counts = {}, finished = false }
   self.named[name] = stage
   self.stages[#self.stages + 1] = stage
   return stage
@@ -192,14 +197,6 @@ function Ledger:filter(name, docs, filter)
   end)
 end
 
-local function note_counts(stage, counts)
-  for _, kind in ipairs(options.keys(counts)) do
-    local c = stage.why[kind] or { documents = 0, count = 0 }
-    stage.why[kind] = c
-    c.documents, c.count = c.documents + 1, c.count + counts[kind]
-  end
-end
-
 --- All go on, changed: fn gives the document as it is to be and, if it likes, counts by kind.
 function Ledger:map(name, docs, fn)
   check_function(fn, "map", "a function of a document")
@@ -209,7 +206,9 @@ function Ledger:map(name, docs, fn)
     if not doc then return nil end
     local after, counts = fn(doc)
     document.text(after, "ledger:map: " .. name, 3)
-    note_counts(stage, counts or {})
+    for _, kind in ipairs(options.keys(counts or {})) do
+      stage.counts[kind] = (stage.counts[kind] or 0) + counts[kind]
+    end
     pass(self, stage, after, doc)
     return after
   end)
@@ -238,10 +237,7 @@ end
 local function total(stage, what, source)
   local t = count()
   for _, name in ipairs(options.keys(stage.sources)) do
-    if not source or name == source then
-      t.documents = t.documents + stage.sources[name][what].documents
-      t.bytes = t.bytes + stage.sources[name][what].bytes
-    end
+    if not source or name == source then add_all(t, stage.sources[name][what]) end
   end
   return t
 end
@@ -272,11 +268,26 @@ local function check(stage)
   end
 end
 
+-- the most frequent first
+local function reasons_of(stage)
+  local list = json.array {}
+  for _, name in ipairs(options.keys(stage.reasons)) do
+    local r = stage.reasons[name]
+    list[#list + 1] = { reason = name, documents = r.documents, bytes = r.bytes,
+                        sources = r.sources, examples = r.examples }
+  end
+  table.sort(list, function(a, b)
+    if a.documents ~= b.documents then return a.documents > b.documents end
+    return a.reason < b.reason
+  end)
+  return list
+end
+
 local function page_of(stage)
   return { name = stage.name, kind = stage.kind, sources = stage.sources,
            ["in"] = total(stage, "in"), out = total(stage, "out"),
            dropped = total(stage, "dropped"), changed = total(stage, "changed"),
-           why = stage.why, changes = stage.changes }
+           reasons = reasons_of(stage), counts = stage.counts, changes = stage.changes }
 end
 
 -- first step in, last steps out, of every source
@@ -286,10 +297,8 @@ local function sources_of(stages)
     for _, name in ipairs(options.keys(stage.sources)) do
       local s = sources[name] or { ["in"] = count(), out = count() }
       sources[name] = s
-      for _, side in ipairs { not stage.from and "in" or nil, not stage.taken and "out" or nil } do
-        s[side].documents = s[side].documents + stage.sources[name][side].documents
-        s[side].bytes = s[side].bytes + stage.sources[name][side].bytes
-      end
+      if not stage.from then add_all(s["in"], stage.sources[name]["in"]) end
+      if not stage.taken then add_all(s.out, stage.sources[name].out) end
     end
   end
   return sources
@@ -297,9 +306,9 @@ end
 
 --- Close the books. Raises where counts do not add up, or documents were left unread.
 --- @return table  { sources = { name = { in, out } }, steps = { { name, kind, in, out, dropped,
----         changed, sources, why = { reason = { documents, bytes, sources, examples } },
----         changes } }, in, out, sha256 }; in, out ... = { documents, bytes }; a map's why is by
----         kind, with the documents and how many it counted in them
+---         changed, sources, reasons = { { reason, documents, bytes, sources, examples } },
+---         counts = { kind = n }, changes = examples } }, in, out, sha256 }; in, out ... are
+---         { documents, bytes }; counts and changes are what maps and filters did to texts
 function Ledger:finish()
   if self.books then return self.books end
   if #self.stages == 0 then refuse("nothing was read") end
@@ -310,10 +319,8 @@ function Ledger:finish()
   end
   books.sources = sources_of(self.stages)
   for _, name in ipairs(options.keys(books.sources)) do
-    for _, side in ipairs { "in", "out" } do
-      books[side].documents = books[side].documents + books.sources[name][side].documents
-      books[side].bytes = books[side].bytes + books.sources[name][side].bytes
-    end
+    add_all(books["in"], books.sources[name]["in"])
+    add_all(books.out, books.sources[name].out)
   end
   books.sha256 = core.sys.sha256(json.encode(books))
   self.books = books

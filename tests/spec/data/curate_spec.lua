@@ -289,12 +289,11 @@ describe("data.ledger", function()
     assert.same({ ["in"] = { documents = 2, bytes = 16 }, out = { documents = 1, bytes = 14 } },
                 books.sources.web)
     local _, length, exact, pii = table.unpack(books.steps)
-    assert.equal(1, length.why.too_few_words.documents)
-    assert.same({ web = 1 }, length.why.too_few_words.sources)
-    assert.same({ { id = "2", source = "web", excerpt = "no" } },
-                length.why.too_few_words.examples)
-    assert.equal("of 1", exact.why.duplicate.examples[1].detail)
-    assert.same({ email = { documents = 1, count = 1 } }, pii.why)
+    assert.same({ { reason = "too_few_words", documents = 1, bytes = 2, sources = { web = 1 },
+                    examples = { { id = "2", source = "web", excerpt = "no" } } } },
+                length.reasons)
+    assert.equal("of 1", exact.reasons[1].examples[1].detail)
+    assert.same({ email = 1 }, pii.counts)
     assert.equal(1, pii.changed.documents)
     assert.equal("write to <email>", pii.changes[1].excerpt)
   end)
@@ -319,7 +318,7 @@ describe("data.ledger", function()
     local l = ml.data.ledger { examples = 1 }
     local it = l:read("in", each(docs()))
     ids_of(l:filter("none", it, function() return false, "never" end))
-    local why = l:finish().steps[2].why.never
+    local why = l:finish().steps[2].reasons[1]
     assert.equal(5, why.documents)
     assert.equal(1, #why.examples)
   end)

@@ -53,8 +53,8 @@ describe("filter.gopher_quality", function()
       "gopher_too_many_ellipsis" },
     { "bullets", ("• one two three the of\n"):rep(20), "gopher_too_many_bullets" },
     { "dashes, indented", ("  - one two three the of\n"):rep(20), "gopher_too_many_bullets" },
-    { "lines that trail off", ("many words are on this line and the next of them...  \n"):rep(3)
-      .. ("many words are on this line and the next of them.\n"):rep(3),
+    { "lines that trail off", ("many words are on this line and the rest of it...  \n"):rep(3)
+      .. ("many words are on this line and the rest of it.\n"):rep(3),
       "gopher_too_many_end_ellipsis" },
     { "numbers", words(60) .. (" 12345"):rep(20) .. stops, "gopher_below_alpha_threshold" },
     { "no stop words", words(60), "gopher_enough_stop_words" },
