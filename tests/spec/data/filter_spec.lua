@@ -72,7 +72,7 @@ describe("filter.gopher_quality", function()
     assert.error_matches(function() filter.gopher_quality { min_word = 3 } end,
                          'did you mean "min_words"')
     assert.error_matches(function() filter.gopher_quality() { text = 3 } end,
-                         "filter.gopher_quality: expected a document with a text, got text = number")
+                         "expected a document with a text, got text = number")
   end)
 end)
 
