@@ -22,6 +22,8 @@ local cfg = ml.knobs {
   decontaminate = true,
   pii = true,
   min_words = 20,      -- of a document: published is 50, for pages longer than the world's
+  min_alpha = 0.6,     -- words with a letter: published is 0.8, too much for talk, as every
+                       -- comma and quotation mark is a word
   min_sentences = 2,   -- published is 5
   threshold = 0.7,     -- documents this much alike (Jaccard) are duplicates
   against = "",        -- texts of an evaluation, in a file; the world has its own
@@ -148,8 +150,8 @@ if cfg.repetition then
   docs = ledger:filter("gopher_repetition", docs, watch(filter.gopher_repetition()))
 end
 if cfg.quality then
-  docs = ledger:filter("gopher_quality", docs,
-                       watch(filter.gopher_quality { min_words = cfg.min_words }))
+  docs = ledger:filter("gopher_quality", docs, watch(filter.gopher_quality {
+    min_words = cfg.min_words, min_alpha_words = cfg.min_alpha }))
 end
 if cfg.fineweb then
   docs = ledger:filter("fineweb_quality", docs, watch(filter.fineweb_quality()))
