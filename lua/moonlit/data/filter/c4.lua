@@ -31,7 +31,7 @@ local function without_citations(line)
 end
 
 local function ends_well(line)
-  return line:find("[.?!\"']$") ~= nil and line:sub(-3) ~= "..."
+  return line:sub(-1):find("[.?!\"']") ~= nil and line:sub(-3) ~= "..."
 end
 
 local function has_policy(lower)
@@ -72,7 +72,7 @@ return function(opt)
       end
     end
     if o.min_sentences and sentences < o.min_sentences then return false, "too_few_sentences" end
-    local after = table.concat(kept, "\n"):match("^%s*(.-)%s*$")
+    local after = table.concat(kept, "\n"):match("^%s*(.*%S)") or ""
     if after == before then return true end
     return true, document.with_text(doc, after)
   end
