@@ -134,3 +134,16 @@ for name, text in pairs {
 } do
   write("lines", name, text)
 end
+
+-- ---- words ----
+
+for name, text in pairs {
+  empty = "",
+  plain = "The old man went home. The old man went home.\n\nWho?\n", blank = " \n\t\n\n",
+  marks = "L\u{2019}\u{e9}t\u{e9} don't 'x' na\u{ef}ve e\u{301}", numbers = "3.14 1,000 7. 8,a 12",
+  ends = "a\r\nb\rc\u{2028}d\u{85}e\fg", ellipsis = "\u{2022} one...\n- two\u{2026}\n#",
+  cut = "caf\xc3", bytes = "\xff\xfe \x80a\xe2\x80", scripts = "\u{4f60}\u{597d}\u{3002} \u{661}",
+  again = ("a b c d e "):rep(12), symbols = "{<[(\"'!?.,;:-_@^~)]>}",
+} do
+  write("words", name, text)
+end

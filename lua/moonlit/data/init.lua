@@ -4,8 +4,10 @@ local options = require "moonlit.options"
 
 -- names that are modules
 local modules = {
-  chat = "moonlit.data.chat", mix = "moonlit.data.mix", open = "moonlit.data.open",
-  packed = "moonlit.data.packed", prose = "moonlit.data.prose", read = "moonlit.data.read",
+  chat = "moonlit.data.chat", decontaminate = "moonlit.data.decontaminate",
+  dedup = "moonlit.data.dedup", filter = "moonlit.data.filter", ledger = "moonlit.data.ledger",
+  mix = "moonlit.data.mix", open = "moonlit.data.open", packed = "moonlit.data.packed",
+  pii = "moonlit.data.pii", prose = "moonlit.data.prose", read = "moonlit.data.read",
   sequences = "moonlit.data.sequences", shard = "moonlit.data.shard", take = "moonlit.data.take",
   tools = "moonlit.data.tools", world = "moonlit.data.world", write = "moonlit.data.write",
 }

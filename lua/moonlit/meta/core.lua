@@ -5,7 +5,7 @@
 ---   reduce.lua       sums, extremes, sorting, softmax
 ---   shape.lua        views, joining, taking by position and by id
 ---   blocks.lua       products, norms, attention, loss
----   nn.lua optim.lua files.lua sys.lua
+---   nn.lua optim.lua files.lua stats.lua sys.lua
 --- These files are read by editors, by `?name` in the REPL, and by tests/spec/meta_spec.lua, which
 --- runs every example: `> expression  --> what it prints`, without a tensor's first line.
 ---
@@ -21,6 +21,8 @@
 ---@field math moonlit.core.math
 ---@field nn moonlit.core.nn
 ---@field optim moonlit.core.optim
+---@field shingles moonlit.core.shingles
+---@field stats moonlit.core.stats
 ---@field sys moonlit.core.sys
 local core = {}
 

@@ -1,0 +1,5 @@
+--- Documents that are there more than once: exact copies, near copies.
+return {
+  exact = require "moonlit.data.dedup.exact",
+  minhash = require "moonlit.data.dedup.minhash",
+}

@@ -1,0 +1,27 @@
+--- What every step of curation asks of a document, { id =, text =, source =, ... }.
+local document = {}
+
+--- Its text; raises for anything without one.
+--- @param who string   named in the message
+--- @param level? integer  whom to blame, as error() counts from the caller
+function document.text(doc, who, level)
+  local text = type(doc) == "table" and doc.text
+  if type(text) ~= "string" then
+    error(("%s: expected a document with a text, got %s"):format(
+      who, type(doc) == "table" and "text = " .. type(doc.text) or type(doc)), (level or 2) + 1)
+  end
+  return text
+end
+
+--- The same document with another text; the old one stays as it is.
+function document.with_text(doc, text)
+  local new = {}
+  for key, value in pairs(doc) do new[key] = value end
+  new.text = text
+  return new
+end
+
+--- a / b, and 0 where there is nothing to count: no text is empty enough to fail.
+function document.ratio(a, b) return b == 0 and 0 or a / b end
+
+return document

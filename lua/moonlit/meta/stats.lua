@@ -1,0 +1,102 @@
+---@meta
+--- core.stats and core.shingles: what curation counts in a text. Texts are UTF-8; a byte that is
+--- none counts as one character, a symbol. Lengths are in characters.
+-- luacheck: ignore 212 241
+
+---@class moonlit.core
+local core = {}
+---@class moonlit.core.stats
+core.stats = {}
+
+--- The words of a text: runs of letters, marks and digits, in which one apostrophe may stand
+--- between two; every other character that is not white space is a word of its own, a symbol.
+--- > core.stats.words "Don't, 3.5"  --> { Don't, ,, 3, ., 5 }
+---@param text string
+---@return string[]
+function core.stats.words(text) end
+
+--- What Gopher's quality rules ask: words; plain (words that are no symbols) and plain_chars; alpha
+--- (words with a letter); stops (how many of the stop words occur); hashes (#), ellipses; lines, of
+--- which bullets and trailing begin with a bullet or dash, and end in an ellipsis.
+--- > core.stats.quality("the cat and the dog...", { "the", "and", "of" }).stops  --> 2
+---@param text string
+---@param stop_words string[]  at most 64
+---@return table<string, integer>
+function core.stats.quality(text, stop_words) end
+
+--- What Gopher's rules against repetition ask: chars; paragraphs and lines, each { count, again,
+--- again_chars }; top[2] to top[4], characters of the most frequent words in a row; grams[5] to
+--- grams[10], characters of words in a row that came before.
+--- > core.stats.repetition("a b\n\na b\n\nc").paragraphs.again_chars  --> 3
+--- > core.stats.repetition("a b a b c").top[2]  --> 6
+---@param text string
+---@return table
+function core.stats.repetition(text) end
+
+--- What FineWeb's rules ask: lines that are not blank { count, again, again_chars }; ended and
+--- brief, how many of them end a sentence and have at most so many characters; chars, breaks,
+--- words.
+--- > core.stats.layout("One two.\nThree\n", 5).ended  --> 1
+---@param text string
+---@param brief integer
+---@return table
+function core.stats.layout(text, brief) end
+
+--- Characters.
+--- > core.stats.chars "día"  --> 3
+---@param text string
+---@return integer
+function core.stats.chars(text) end
+
+--- Sentences: what ends in . ! ? or the like before white space, closing quotes included; a rest
+--- counts too.
+--- > core.stats.sentences 'He said "Yes." Then 3.5 more'  --> 2
+---@param text string
+---@return integer
+function core.stats.sentences(text) end
+
+--- Lines, as Python's splitlines cuts them, without white space around them; for each its words,
+--- parted by white space, and the characters of the longest.
+--- > core.stats.lines "one two\r\n three "  --> { one two, three }, { 2, 1 }, { 3, 5 }
+---@param text string
+---@return string[]
+---@return integer[]
+---@return integer[]
+function core.stats.lines(text) end
+
+---@class moonlit.core.shingles
+core.shingles = {}
+
+--- The set of n words in a row: ascending 64-bit hashes in a string. Words are runs of letters and
+--- digits in lower case, without marks; every number is the same. Fewer words give an empty set.
+--- > #core.shingles.of("one two three", 2)  --> 16
+--- > core.shingles.of("Page 3, line 1", 4) == core.shingles.of("page 12 line 7.5", 4)  --> true
+---@param text string
+---@param n integer  1 to 1000
+---@return string
+function core.shingles.of(text, n) end
+
+--- A MinHash signature: for every band 8 bytes, a hash of so many minima (rows). Sets that share a
+--- part s of their hashes agree in a band with probability s^rows.
+--- > #core.shingles.signature(core.shingles.of("a b c", 2), 14, 8, 1)  --> 112
+---@param set string
+---@param bands integer  1 to 1024
+---@param rows integer  1 to 1024
+---@param seed integer
+---@return string
+function core.shingles.signature(set, bands, rows, seed) end
+
+--- How many hashes are in both sets.
+--- > core.shingles.shared(core.shingles.of("a b c", 2), core.shingles.of("x a b", 2))  --> 1
+---@param a string
+---@param b string
+---@return integer
+function core.shingles.shared(a, b) end
+
+--- The set of what is in any of them.
+--- > #core.shingles.union { core.shingles.of("a b", 1), core.shingles.of("b c", 1) }  --> 24
+---@param sets string[]
+---@return string
+function core.shingles.union(sets) end
+
+return core
