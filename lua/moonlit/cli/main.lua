@@ -3,7 +3,7 @@
 --- it is loaded only when it is called.
 local argparse = require "argparse"
 
-local commands = { "run", "repl", "version" } -- in the order of --help
+local commands = { "run", "chat", "eval", "report", "repl", "version" } -- in the order of --help
 
 local function parser()
   local p = argparse("moonlit", "Train language models from Lua.")

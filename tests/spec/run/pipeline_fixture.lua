@@ -64,15 +64,23 @@ local function stage(dir, title, bits, summary, calculator, reply)
     notes = { "trained on <12> & more documents" } }))
 end
 
-local LEDGER = { steps = {
-  { name = "crawl", kind = "read", ["in"] = { documents = 20000, bytes = 31457280 },
-    out = { documents = 20000, bytes = 31457280 } },
-  { name = "gopher_quality", kind = "filter", ["in"] = { documents = 20000, bytes = 31457280 },
-    out = { documents = 16240, bytes = 27262976 },
-    why = { ["too few words"] = 2310, ["symbols <b>"] = 1100, ["stop words"] = 350 } },
-  { name = "minhash", kind = "dedup", ["in"] = { documents = 16240, bytes = 27262976 },
-    out = { documents = 12011, bytes = 20971520 }, why = { near = 4229 } },
-} }
+local function count(documents, bytes) return { documents = documents, bytes = bytes } end
+
+local function reason(name, documents)
+  return { reason = name, documents = documents, bytes = documents * 900,
+           examples = json.array { { id = "crawl-7", excerpt = "click <here> to \u{202e}win" } } }
+end
+
+local ALL, GOOD, NEW = count(20000, 31457280), count(16240, 27262976), count(12011, 20971520)
+local LEDGER = { ["in"] = ALL, out = NEW, sources = { crawl = { ["in"] = ALL, out = NEW } },
+  steps = {
+    { name = "crawl", kind = "read", ["in"] = ALL, out = ALL },
+    { name = "gopher_quality", kind = "filter", ["in"] = ALL, out = GOOD,
+      reasons = { reason("too few words", 2310), reason("symbols <b>", 1450) } },
+    { name = "minhash", kind = "dedup", ["in"] = GOOD, out = NEW,
+      reasons = { reason("duplicate", 4229) } },
+    { name = "pii", kind = "map", ["in"] = NEW, out = NEW, counts = { email = 31, phone = 4 } },
+  } }
 
 --- Write one into dir.
 return function(dir)

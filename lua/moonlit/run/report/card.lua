@@ -1,4 +1,5 @@
---- The report as a few lines for the end of a run: each metric before -> after, at most 100 columns.
+--- The report as a few lines for the end of a run: each metric before -> after, in at most 100
+--- columns.
 local format = require "moonlit.run.report.format"
 local printable = require "moonlit.text.printable"
 

@@ -55,7 +55,7 @@ local function read_results(stage)
   stage.metrics, stage.samples, stage.notes = {}, {}, {}
   for i, m in ipairs(list(results, "metrics")) do stage.metrics[i] = metric(m, path, i) end
   for i, s in ipairs(list(results, "samples")) do stage.samples[i] = sample(s) end
-  for _, note in ipairs(list(results, "notes")) do stage.notes[#stage.notes + 1] = tostring(note) end
+  for i, note in ipairs(list(results, "notes")) do stage.notes[i] = tostring(note) end
 end
 
 -- whole lines of a file of JSON objects; a last line without its end is still being written

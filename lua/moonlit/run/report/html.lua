@@ -50,8 +50,9 @@ local function change(page, row)
     return
   end
   page('<td data-label="change"><div><span class="change num %s">%s</span>'
-       .. '<span class="interval num">%s → %s</span></div></td>', row.change, esc(format.change(a.value, b.value, row.unit)),
-       esc(format.number(a.value, row.unit)), esc(format.number(b.value, row.unit)))
+       .. '<span class="interval num">%s → %s</span></div></td>', row.change,
+       esc(format.change(a.value, b.value, row.unit)), esc(format.number(a.value, row.unit)),
+       esc(format.number(b.value, row.unit)))
 end
 
 local function columns(data)
@@ -261,7 +262,7 @@ local function ledger_row(page, step, most)
   local bar = svg.bar { { class = "kept", share = kept },
                         { class = "dropped", share = step.documents_in / most - kept } }
   page('<tr><th scope="row">%s<span class="interval">%s</span></th>', esc(step.name),
-       esc(step.source))
+       esc(step.kind))
   page('<td class="num" data-label="in"><div>%s</div></td>',
        pair_of(step.documents_in, step.bytes_in))
   page('<td class="num" data-label="out"><div>%s</div></td>',
@@ -269,6 +270,21 @@ local function ledger_row(page, step, most)
   page('<td data-label="kept"><div>%s</div></td>', bar)
   page('<td class="%s" data-label="why"><div class="small">%s</div></td></tr>',
        #step.why == 0 and "empty" or "", why(step))
+end
+
+-- a document that each reason dropped
+local function examples(page, steps)
+  local any
+  for _, step in ipairs(steps) do
+    for _, w in ipairs(step.why) do
+      if w.example then
+        if not any then page "<details><summary>what was dropped, for example</summary><div>" end
+        any = true
+        said(page, "", esc(step.name .. ": " .. w.reason), w.example)
+      end
+    end
+  end
+  if any then page "</div></details>" end
 end
 
 local function ledger(page, data)
@@ -284,7 +300,9 @@ local function ledger(page, data)
            .. '<th scope="col" style="width:26%%">kept and dropped</th>'
            .. '<th scope="col">dropped or changed, why</th></tr></thead><tbody>', label(stage))
       for _, step in ipairs(stage.ledger) do ledger_row(page, step, most) end
-      page "</tbody></table></div>"
+      page "</tbody></table>"
+      examples(page, stage.ledger)
+      page "</div>"
     end
   end
   if any then page "</div>" end

@@ -80,13 +80,13 @@ local function ledger(out, data)
     for i, step in ipairs(stage.ledger or {}) do
       local why = {}
       for k, w in ipairs(step.why) do why[k] = ("%s: %d"):format(esc(w.reason), w.documents) end
-      rows[i] = { esc(step.name), esc(step.source), ("%d"):format(step.documents_in),
+      rows[i] = { esc(step.name), esc(step.kind), ("%d"):format(step.documents_in),
                   ("%d"):format(step.documents_out), format.bytes(step.bytes_in),
                   format.bytes(step.bytes_out), table.concat(why, ", ") }
     end
     if #rows > 0 then
       out[#out + 1] = "## Data ledger: " .. esc(stage.title) .. "\n"
-      add_table(out, { "rule", "source", "documents in", "out", "bytes in", "out", "why" }, rows)
+      add_table(out, { "step", "kind", "documents in", "out", "bytes in", "out", "why" }, rows)
     end
   end
 end

@@ -39,7 +39,8 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .command { background: var(--wash); border-radius: 8px; padding: 10px 14px; margin: 16px 0 0; }
 .card { background: var(--card); border: 1px solid var(--rule); border-radius: 12px;
         padding: 18px 20px; min-width: 0; }
-.grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
+.grid { display: grid; gap: 16px;
+        grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
 .grid.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 480px), 1fr)); }
 
 table { width: 100%; border-collapse: collapse; font-size: 15px; }
