@@ -33,9 +33,15 @@ end
 
 -- ---- one turn of the model ----
 
+-- never half a character; where tokens are whole characters there may be no decoder
+local function decoder_of(tok)
+  if tok.decoder then return tok:decoder() end
+  return function(id) return id and tok:decode { id } or "" end
+end
+
 -- shows what an id adds; the text of a call is for the tool
 local function shower(self)
-  local tok, decode, inside = self.tok, self.tok:decoder(), false
+  local tok, decode, inside = self.tok, decoder_of(self.tok), false
   local call, call_end = self.chat and tok:id "<tool_call>", self.chat and tok:id "</tool_call>"
   return function(id)
     if id ~= nil and id == call then inside = true end
@@ -73,19 +79,22 @@ end
 
 -- ---- conversations ----
 
--- the oldest turns give way: the ids of what is left, or nil if the last turn alone is too long
+-- The messages that fit, the oldest turns left out, and their ids; nil if the last turn alone is
+-- too long.
 local function fitting(self)
-  local context = self.model.options.context
-  local first, dropped = self.system and 2 or 1, 0
+  local context, first = self.model.options.context, self.system and 2 or 1
+  local kept = table.move(self.messages, 1, #self.messages, 1, {})
   while true do
-    local ids = self.chat:prompt(self.messages)
-    if #ids + context // ROOM <= context then return ids, dropped end
+    local ids = self.chat:prompt(kept)
+    if #ids + context // ROOM <= context then return kept, ids end
     -- up to the next user's message, where a conversation can begin
     local upto = first + 1
-    while self.messages[upto] and self.messages[upto].role ~= "user" do upto = upto + 1 end
-    if not self.messages[upto] then return #ids < context and ids or nil, dropped end
-    for _ = first, upto - 1 do table.remove(self.messages, first) end
-    dropped = dropped + upto - first
+    while kept[upto] and kept[upto].role ~= "user" do upto = upto + 1 end
+    if not kept[upto] then
+      if #ids < context then return kept, ids end
+      return nil
+    end
+    for _ = first, upto - 1 do table.remove(kept, first) end
   end
 end
 
@@ -97,19 +106,20 @@ local function run_tool(self, call)
   self.messages[#self.messages + 1] = { role = "tool", content = result }
 end
 
--- one turn of the assistant; whether it called tools, and the signal
+-- one turn of the assistant; whether it called tools (nil and why: it had no turn), and the signal
 local function answer(self)
-  local ids, dropped = fitting(self)
-  if not ids then return nil, "that is more than the model's context holds" end
-  if dropped > 0 then
-    self.write(("[%d old messages no longer fit the context]\n"):format(dropped))
+  local kept, ids = fitting(self)
+  if not kept then return nil, "that is more than the model's context holds" end
+  if #kept < #self.messages then
+    self.write(("[%d old messages no longer fit the context]\n"):format(#self.messages - #kept))
   end
+  self.messages = kept
   local said, signal = stream(self, ids)
   self.write("\n")
   local message = self.chat:parse(said)
   if not message.tool_calls and (message.content or "") == "" then
     self.write("[no words]\n")
-    return false, nil, signal, true
+    return false, nil, signal
   end
   self.messages[#self.messages + 1] = message
   for _, call in ipairs(message.tool_calls or {}) do run_tool(self, call) end
@@ -117,14 +127,13 @@ local function answer(self)
 end
 
 local function converse(self, text)
-  self.messages[#self.messages + 1] = { role = "user", content = text }
-  local mark = #self.messages
+  local asked = { role = "user", content = text }
+  self.messages[#self.messages + 1] = asked
   for _ = 1, ROUNDS do
-    local calls, err, signal, silent = answer(self)
-    if err or silent and #self.messages == mark then
-      table.remove(self.messages) -- nothing was said: as if nothing had been asked
-      return err == nil, err
-    end
+    local calls, err, signal = answer(self)
+    -- nothing was said: as if nothing had been asked
+    if self.messages[#self.messages] == asked then table.remove(self.messages) end
+    if calls == nil then return nil, err end
     if signal or not calls then return true, nil, signal end
   end
   return true

@@ -86,13 +86,14 @@ local function line_of(m)
 end
 
 --- @param args string[]
-function eval.run(args)
+--- @param say? fun(line: string)  where the table goes; print by default
+function eval.run(args, say)
   local o = parser():parse(args)
   o.n = subject.number(o.n, "--n", 1, "integer")
   o.seed = subject.number(o.seed, "--seed", 0, "integer")
   local model, tok = subject.load(o.run, "eval")
   local results = eval.measure(model, tok, o)
-  for _, m in ipairs(results.metrics) do print(line_of(m)) end
+  for _, m in ipairs(results.metrics) do (say or print)(line_of(m)) end
   if not o.out then return end
   local ok, err = json.save(o.out, results)
   if not ok then fail("eval: %s", err) end
