@@ -48,6 +48,8 @@ local function stage(dir, title, bits, summary, calculator, reply)
   assert(json.save(dir .. "/run.json", run_info("finished", 100)))
   assert(json.save(dir .. "/config.json", { steps = STEPS, seed = 1, name = "it's",
                                             model = dir .. "/../01-curate" }))
+  assert(json.save(dir .. "/stage.json", { status = "finished", seconds = 100,
+    inputs = { data = { path = "runs/quickstart/01-curate", digest = ("ef56"):rep(16) } } }))
   write(dir .. "/recipe.lua", "-- a recipe\n")
   checkpoint(dir)
   curve(dir, bits * 4, bits * 1.5, title == "BASE")
@@ -86,7 +88,10 @@ local LEDGER = { ["in"] = ALL, out = NEW, sources = { crawl = { ["in"] = ALL, ou
 return function(dir)
   assert(core.sys.mkdir(dir .. "/01-curate"))
   assert(json.save(dir .. "/01-curate/ledger.json", LEDGER))
-  assert(json.save(dir .. "/01-curate/stage.json", { seconds = 12.5, status = "finished" }))
+  assert(json.save(dir .. "/01-curate/stage.json", { seconds = 12.5, status = "finished",
+                                                     digest = ("ef56"):rep(16) }))
+  assert(json.save(dir .. "/pipeline.json", { seed = 1, cpu = "A Processor <2.7 GHz>",
+    command = json.array { "lua5.4", "recipes/quickstart.lua", "size=full", "name=it's" } }))
   local bad = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>"
     .. "\27[31m\27]0;title\7 ```\n# heading\n| a | b |\n\u{202e}gnirts</pre></div>"
   stage(dir .. "/02-base", "BASE", 1.62, 0, 0.01, bad)

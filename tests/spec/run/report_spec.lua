@@ -79,10 +79,12 @@ describe("report of a pipeline", function()
     for _, part in ipairs { "16240", "too few words: 2310", "email: 31", ("ab12"):rep(16),
                             "1 m 40 s", "avx512" } do has(md, part) end
     for _, part in ipairs { "16\u{202f}240", "duplicate: 4\u{202f}229", ("cd34"):rep(16),
-                            "8 m 33 s", "A Processor &lt;2.7 GHz&gt;",
+                            "8 m 33 s", "01-curate " .. ("ef56"):rep(16),
+                            "A Processor &lt;2.7 GHz&gt;",
                             "&#39;name=it&#39;\\&#39;&#39;s&#39; seed=1 steps=1000" } do
       has(html, part)
     end
+    has(md, "    lua5.4 recipes/quickstart.lua size=full 'name=it'\\''s'\n")
     assert.are.equal(12.5, data.stages[1].seconds)
     assert.are.equal(100, data.stages[2].seconds)
   end)

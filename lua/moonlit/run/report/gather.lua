@@ -14,7 +14,7 @@ local function broken(form, ...)
   error(setmetatable({ message = "report: " .. form:format(...) }, Broken), 0)
 end
 
-local function load(path)
+local function read_json(path)
   if not files.exists(path) then return nil end
   local value, err = json.load(path)
   if type(value) == "table" then return value end
@@ -50,7 +50,7 @@ end
 
 local function read_results(stage)
   local path = stage.dir .. "/results.json"
-  local results = load(path)
+  local results = read_json(path)
   stage.title = text(results, "title") or stage.name
   stage.metrics, stage.samples, stage.notes = {}, {}, {}
   for i, m in ipairs(list(results, "metrics")) do stage.metrics[i] = metric(m, path, i) end
@@ -119,7 +119,7 @@ local function between(from, to)
 end
 
 local function read_weights(stage)
-  local manifest = load(ckpt.resolve(stage.dir) .. "/manifest.json")
+  local manifest = read_json(ckpt.resolve(stage.dir) .. "/manifest.json")
   local file = list(list(manifest, "files"), "model.safetensors")
   stage.weights_file = text(file, "sha256")
   for _, line in ipairs(list(stage.run, "last")) do
@@ -154,33 +154,42 @@ local function command_of(t)
 end
 
 local function read_knobs(stage)
-  local config, out = load(stage.dir .. "/config.json") or list(stage.about, "knobs"), {}
+  local config, out = read_json(stage.dir .. "/config.json") or list(stage.about, "knobs"), {}
   for _, name in ipairs(options.keys(config)) do
     out[#out + 1] = { name = tostring(name), value = knob(config[name]) }
   end
   return out
 end
 
+-- what a pipeline gave the stage: { path =, digest = } by name
+local function read_inputs(stage)
+  local inputs, out = list(stage.about, "inputs"), {}
+  for _, name in ipairs(options.keys(inputs)) do
+    local path = text(inputs[name], "path") or ""
+    out[#out + 1] = { name = tostring(name),
+                      value = (path:match "([^/]+)/*$" or path) .. " "
+                              .. (text(inputs[name], "digest") or "") }
+  end
+  return out
+end
+
 local function read_stage(dir, name, index)
   local stage = { dir = dir, name = name, number = index,
-                  run = load(dir .. "/run.json") or {}, about = load(dir .. "/stage.json") or {} }
+                  run = read_json(dir .. "/run.json") or {},
+                  about = read_json(dir .. "/stage.json") or {} }
   read_results(stage)
   read_series(stage)
   read_written(stage)
   read_weights(stage)
-  stage.ledger = ledger(load(dir .. "/ledger.json"))
+  stage.ledger = ledger(read_json(dir .. "/ledger.json"))
   stage.knobs = read_knobs(stage)
   stage.status = text(stage.run, "status") or text(stage.about, "status")
   stage.steps = number(stage.run, "step") or stage.steps
   stage.seconds = number(stage.about, "seconds") or stage.seconds
                   or between(stage.run.started, stage.run.finished)
   stage.command = command_of(stage.run) or command_of(stage.about) or rebuilt(stage)
-  stage.inputs = {}
-  for _, key in ipairs(options.keys(list(stage.about, "inputs"))) do
-    local v = stage.about.inputs[key]
-    stage.inputs[#stage.inputs + 1] = { name = tostring(key),
-      value = type(v) == "table" and (text(v, "sha256") or json.encode(v)) or tostring(v) }
-  end
+  stage.digest = text(stage.about, "digest")
+  stage.inputs = read_inputs(stage)
   return stage
 end
 
@@ -242,13 +251,16 @@ local ENVIRONMENT = { { "cpu", "processor" }, { "isa", "instructions" }, { "thre
                       { "numerics", "numerics" }, { "seed", "seed" } }
 
 -- what the stages agree on is said once; where they differ, every value
-local function environment(stages)
-  local out = {}
+local function environment(stages, about)
+  local out, sources = {}, { about }
+  for _, stage in ipairs(stages) do
+    sources[#sources + 1] = stage.run
+    sources[#sources + 1] = stage.about
+  end
   for _, entry in ipairs(ENVIRONMENT) do
     local values, seen = {}, {}
-    for _, stage in ipairs(stages) do
-      local v = stage.run[entry[1]]
-      if v == nil then v = stage.about[entry[1]] end
+    for _, source in ipairs(sources) do
+      local v = source[entry[1]]
       v = (type(v) == "string" or type(v) == "number") and tostring(v)
       if v and not seen[v] then
         seen[v], values[#values + 1] = true, v
@@ -261,7 +273,7 @@ end
 
 local function gather(dir)
   local dirs = stage_dirs(dir)
-  local about = #dirs > 0 and (load(dir .. "/pipeline.json") or {}) or {}
+  local about = #dirs > 0 and (read_json(dir .. "/pipeline.json") or {}) or {}
   local data = { dir = dir, pipeline = #dirs > 0, stages = {}, seconds = 0.0,
                  title = text(about, "title") or dir:match "([^/]+)/*$" or dir }
   if #dirs == 0 then
@@ -276,7 +288,7 @@ local function gather(dir)
   end
   data.rows = tabulate(data.stages)
   for _, row in ipairs(data.rows) do judge(row) end
-  data.environment = environment(data.stages)
+  data.environment = environment(data.stages, about)
   data.command = command_of(about) or not data.pipeline and data.stages[1].command or nil
   return data
 end

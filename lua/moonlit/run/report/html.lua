@@ -327,6 +327,7 @@ local function facts(stage, total)
   add("steps", stage.steps and format.count(stage.steps))
   add("weights", stage.weights)
   add("model file", stage.weights_file)
+  add("contents", stage.digest)
   for _, input in ipairs(stage.inputs) do add("from " .. input.name, input.value) end
   return out
 end
