@@ -282,10 +282,4 @@ function Run:finish(...)
   for _, line in ipairs(self.info.last) do print(line) end
 end
 
--- parts that most runs never need
-local parts = { report = "moonlit.run.report" }
-
-return setmetatable({ Run = Run }, {
-  __call = function(_, path, opt) return (new(path, opt)) end,
-  __index = function(_, name) return parts[name] and require(parts[name]) end,
-})
+return setmetatable({ Run = Run }, { __call = function(_, path, opt) return (new(path, opt)) end })

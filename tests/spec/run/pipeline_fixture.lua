@@ -7,7 +7,8 @@ local STEPS = 1000
 local function write(path, text) assert(core.sys.write(path, text)) end
 
 local function run_info(status, seconds)
-  return { status = status, steps = STEPS, step = STEPS, seed = 1, moonlit = "dev",
+  return { status = status, tokens = 4096000, tokens_per_second = 41234.5, peak_share = 0.412,
+           steps = STEPS, step = STEPS, seed = 1, moonlit = "dev",
            numerics = "det-1", isa = "avx512", threads = 2, engine = "moonlit",
            cpu = "A Processor <2.7 GHz>", started = "2026-11-23T23:59:00Z",
            finished = ("2026-11-24T00:%02d:%02dZ"):format(seconds // 60, seconds % 60),

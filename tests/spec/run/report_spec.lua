@@ -80,6 +80,7 @@ describe("report of a pipeline", function()
                             "1 m 40 s", "avx512" } do has(md, part) end
     for _, part in ipairs { "16\u{202f}240", "duplicate: 4\u{202f}229", ("cd34"):rep(16),
                             "8 m 33 s", "01-curate " .. ("ef56"):rep(16),
+                            "41\u{202f}234 tokens a second", "41 % of the processor",
                             "A Processor &lt;2.7 GHz&gt;",
                             "&#39;name=it&#39;\\&#39;&#39;s&#39; seed=1 steps=1000" } do
       has(html, part)
@@ -166,6 +167,17 @@ describe("report of a run", function()
     assert.is_nil(files.read(out.html):find "NaN")
   end)
 
+  it("shows what the run said at its end, and all its curves", function()
+    save("run.json", '{"last": ["validation loss 1.9", "weights sha256 ab"]}')
+    save("metrics.jsonl", '{"step": 1, "loss": 2, "lr": 1}\n{"step": 2, "loss": 1, "lr": 1}\n')
+    local out = assert(report(dir))
+    assert.matches("\n  validation loss 1%.9\n$", report.card(out.data))
+    local html = files.read(out.html)
+    has(html, "<li>validation loss 1.9</li>")
+    assert.are.equal(2, select(2, html:gsub("<figure", "")))
+    hasnt(html, "more curves")
+  end)
+
   it("draws one point, and a curve that is flat", function()
     save("run.json", "{}")
     save("metrics.jsonl", '{"step": 1, "loss": 2, "a": 0}\n{"step": 2, "a": 0}\n')
@@ -217,6 +229,8 @@ describe("curves", function()
   it("smooth without a lag", function()
     local points = {}
     for i = 1, 600 do points[i] = { i, 3 * i } end
-    for i, p in ipairs(svg.smooth(points)) do assert.is_near(3 * i, p[2], 1e-9) end
+    local smooth = svg.smooth(points)
+    for i = 1, 590 do assert.is_near(3 * i, smooth[i][2], 1e-9) end
+    assert.is_near(3 * 595, smooth[600][2], 1e-9) -- of itself and the ten before
   end)
 end)

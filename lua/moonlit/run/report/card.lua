@@ -69,6 +69,10 @@ return function(data)
   local rows = {}
   for i, row in ipairs(data.rows) do rows[i] = parts_of(data, row) end
   table.move(lines_of(rows), 1, #rows, 2, out)
-  if #rows == 0 then out[2] = "  no metrics: no stage has a results.json" end
+  if #rows == 0 then -- then what a run printed at its end
+    local notes = data.stages[1].notes
+    for i, note in ipairs(notes or {}) do out[1 + i] = "  " .. clean(note, WIDTH - 2) end
+    out[2] = out[2] or "  no metrics"
+  end
   return table.concat(out, "\n") .. "\n"
 end

@@ -185,9 +185,15 @@ local function read_stage(dir, name, index)
   stage.knobs = read_knobs(stage)
   stage.status = text(stage.run, "status") or text(stage.about, "status")
   stage.steps = number(stage.run, "step") or stage.steps
-  stage.seconds = number(stage.about, "seconds") or stage.seconds
+  stage.seconds = number(stage.about, "seconds") or number(stage.run, "seconds") or stage.seconds
                   or between(stage.run.started, stage.run.finished)
   stage.command = command_of(stage.run) or command_of(stage.about) or rebuilt(stage)
+  for _, line in ipairs(list(stage.run, "last")) do -- what it printed at its end
+    line = tostring(line)
+    if not line:find "^weights sha256" then stage.notes[#stage.notes + 1] = line end
+  end
+  stage.tokens = number(stage.run, "tokens")
+  stage.rate, stage.peak = number(stage.run, "tokens_per_second"), number(stage.run, "peak_share")
   stage.digest = text(stage.about, "digest")
   stage.inputs = read_inputs(stage)
   return stage

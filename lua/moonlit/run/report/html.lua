@@ -133,6 +133,16 @@ end
 local function is_loss(name) return name == "loss" end
 local function is_validation(name) return VALIDATION[name] end
 
+-- all that the first figure does not show
+local function rest_of(stage)
+  local first, rest = find(stage, is_loss) or stage.series[1], {}
+  for _, series in ipairs(stage.series) do
+    local shown = series == first or is_validation(series.name) and is_loss(first.name)
+    if not shown then rest[#rest + 1] = series end
+  end
+  return rest
+end
+
 local function curves(page, data)
   local any
   for _, stage in ipairs(data.stages) do
@@ -143,18 +153,15 @@ local function curves(page, data)
       figure(page, ("%s: %s"):format(label(stage), esc(loss.name)), loss,
              is_loss(loss.name) and find(stage, is_validation))
     end
+    if #data.stages == 1 then -- there is room for all
+      for _, series in ipairs(rest_of(stage)) do figure(page, esc(series.name), series) end
+    end
   end
   if any then page "</div>" end
 end
 
--- all that is not above
 local function other_curves(page, stage)
-  local first = find(stage, is_loss) or stage.series[1]
-  local rest = {}
-  for _, series in ipairs(stage.series) do
-    local above = series == first or is_validation(series.name) and is_loss(first.name)
-    if not above then rest[#rest + 1] = series end
-  end
+  local rest = rest_of(stage)
   if #rest == 0 then return end
   page('<details><summary>%d more curves</summary><div class="grid">', #rest)
   for _, series in ipairs(rest) do figure(page, esc(series.name), series) end
@@ -325,6 +332,10 @@ local function facts(stage, total)
   local part = total > 0 and (" (%.0f %%)"):format((stage.seconds or 0) / total * 100) or ""
   add("time", stage.seconds and format.seconds(stage.seconds) .. part)
   add("steps", stage.steps and format.count(stage.steps))
+  add("tokens", stage.tokens and format.count(stage.tokens))
+  add("speed", stage.rate and format.count(stage.rate) .. " tokens a second")
+  add("of peak", stage.peak
+                 and ("%.0f %% of the processor's multiply-adds"):format(stage.peak * 100))
   add("weights", stage.weights)
   add("model file", stage.weights_file)
   add("contents", stage.digest)
@@ -333,7 +344,7 @@ local function facts(stage, total)
 end
 
 -- before: seconds of the stages before it
-local function one_stage(page, stage, before, total)
+local function one_stage(page, stage, before, total, alone)
   page('<div class="card"><h3>%s</h3>', label(stage))
   if stage.seconds and total > 0 then
     page(svg.bar { { class = "track", share = before / total },
@@ -356,15 +367,15 @@ local function one_stage(page, stage, before, total)
     page('<details><summary>command</summary><pre class="command">%s</pre></details>',
          esc(stage.command))
   end
-  other_curves(page, stage)
+  if not alone then other_curves(page, stage) end
   page "</div>"
 end
 
 local function stages(page, data)
   page('<h2 id="stages">%s</h2><div class="grid wide">', #data.stages > 1 and "Stages" or "Run")
-  local before = 0
+  local before, alone = 0, #data.stages == 1
   for _, stage in ipairs(data.stages) do
-    one_stage(page, stage, before, #data.stages > 1 and data.seconds or 0)
+    one_stage(page, stage, before, alone and 0 or data.seconds, alone)
     before = before + (stage.seconds or 0)
   end
   page "</div>"

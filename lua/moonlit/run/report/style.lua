@@ -59,9 +59,9 @@ td.right, th.right { text-align: right; }
 .change { font-weight: 600; white-space: nowrap; }
 
 svg { display: block; width: 100%; }
-svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: var(--soft);
+svg text { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: var(--soft);
            font-variant-numeric: tabular-nums; }
-.chart { height: auto; }
+.chart { height: auto; max-width: 480px; }
 .grid line, line.grid { stroke: var(--rule); stroke-width: 1; }
 line.axis, .grid line.axis { stroke: var(--soft); stroke-width: 1; }
 polyline { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }

@@ -9,14 +9,17 @@ local POINTS = 400 -- of a line, at most
 -- ---- lines ----
 
 --- The mean of each point and its neighbours, a 60th of all on either side: no lag behind a fall.
+--- Near the start there are as few after a point as before it; at the end, where curves are flat,
+--- those before it do.
 --- @param points number[][]  { x, y }
 function svg.smooth(points)
   local n, sums = #points, { [0] = 0 }
   for i, p in ipairs(points) do sums[i] = sums[i - 1] + p[2] end
   local out, reach = {}, n // 60
   for i, p in ipairs(points) do
-    local half = math.min(reach, i - 1, n - i)
-    out[i] = { p[1], (sums[i + half] - sums[i - half - 1]) / (2 * half + 1) }
+    local half = math.min(reach, i - 1)
+    local first, last = i - half, math.min(n, i + half)
+    out[i] = { p[1], (sums[last] - sums[first - 1]) / (last - first + 1) }
   end
   return out
 end
