@@ -3,19 +3,9 @@
 --- core does.
 local meta = require "moonlit.meta"
 local options = require "moonlit.options"
+local reader = require "moonlit.cli.reader"
 
 local repl = { summary = "Lua with ml at hand" }
-
--- line editing where the readline rock is installed
-local function reader()
-  local ok, readline = pcall(require, "readline")
-  if ok and readline.readline then return readline.readline end
-  return function(prompt)
-    io.write(prompt)
-    io.flush()
-    return io.read("l")
-  end
-end
 
 -- the chunk of a text, or nil, message, and whether more lines could complete it
 local function compile(text, env)
