@@ -95,11 +95,12 @@ double ml_clock(void);               /* monotonic seconds */
 int ml_signal_catch(bool on);        /* install / restore SIGINT and SIGTERM handlers */
 int ml_signal_pending(void);         /* 0, or the signal's number; does not clear */
 void ml_signal_clear(void);
+int64_t ml_rss_bytes(void);          /* resident set of this process, 0 if unknown */
+
 /* ---- process.c: argv ends with NULL; argv[0] is looked for in PATH. Waits; a signal noted
 ** meanwhile (ml_signal_catch) is handed on. number: of the signal that ended it, or 0; code is
 ** then 128 + number. ---- */
 int ml_spawn(char *const argv[], int *code, int *number);
-int64_t ml_rss_bytes(void);          /* resident set of this process, 0 if unknown */
 
 /* ---- file.c: all paths UTF-8; messages name the path and errno's text ---- */
 typedef struct { uint8_t *data; size_t size; int fd; bool mapped; } ml_file;

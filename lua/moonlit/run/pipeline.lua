@@ -65,6 +65,7 @@ local function command_line()
   local list, first = json.array {}, 0
   local arg = _G.arg or {}
   while arg[first - 1] do first = first - 1 end
+  if first == 0 and arg[0] then list = json.array { "moonlit", "run" } end -- the command's doing
   for i = first, #arg do list[#list + 1] = tostring(arg[i]) end
   return list
 end

@@ -196,6 +196,8 @@ describe("a pipeline", function()
     local code, text = command("run tests/spec/run/pipeline_recipe.lua " .. out "whole")
     assert.are.equal(0, code, text)
     assert.matches("sft\tunchanged", text)
+    assert.are.same({ "moonlit", "run", "tests/spec/run/pipeline_recipe.lua" },
+                    table.move(load("whole", "pipeline.json").command, 1, 3, 1, {}))
   end)
 
   it("tells what a stage did not like", function()
