@@ -33,7 +33,7 @@ end
 
 --- @param model Model
 --- @param tok Tokenizer
---- @param opt table  texts: { { name, documents }, ... } to measure bits per byte on; tasks: names
+--- @param opt table  texts: { { name, documents or false }, ... } to measure bits per byte on; tasks: names
 ---   of tasks, answered through `chat`, or, without one, as plain documents; world, part ("test"),
 ---   n (100) items of each, tools, batch (64)
 --- @return { metrics: table[], samples: table[] }  with a line for replies that ended by themselves
@@ -42,7 +42,9 @@ return function(model, tok, opt)
   local o = options(opt, { texts = {}, tasks = {}, chat = optional, world = optional,
                            part = "test", n = 100, tools = optional, batch = 64 }, "eval.card")
   local card = { metrics = {}, samples = {}, stopped = 0, asked = 0 }
-  for _, text in ipairs(o.texts) do add_text(card, model, tok, text[1], text[2]) end
+  for _, text in ipairs(o.texts) do
+    if text[2] then add_text(card, model, tok, text[1], text[2]) end
+  end
   local chat = o.chat or plain(tok)
   for _, name in ipairs(o.tasks) do add_task(card, model, chat, name, o) end
   if o.chat and card.asked > 0 then

@@ -131,6 +131,14 @@ function record.methods:say(line)
   record.note(self, "%s", line)
 end
 
+--- A file's name inside the run's directory; the folders on the way to it are made.
+--- @param name string  "data/train.jsonl"
+function record.methods:path(name)
+  local path = self.dir .. "/" .. name
+  files.mkdir(path:match("^(.*)/"))
+  return path
+end
+
 --- Write results.json: what the report shows of this run. See moonlit.run.results.
 --- @param values {stage: string?, title: string?, metrics: table[]?, samples: table[]?,
 ---        notes: string[]?}

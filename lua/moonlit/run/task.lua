@@ -9,21 +9,12 @@
 --- There is nothing to resume half-way: --resume of one that did not finish does it again, of one
 --- that did prints its last lines.
 local core = require "moonlit.core"
-local files = require "moonlit.run.files"
 local options = require "moonlit.options"
 local record = require "moonlit.run.record"
 
 local Task = setmetatable({}, { __index = record.methods })
 Task.__index = Task
 Task.__name = "moonlit.Task"
-
---- A file's name inside the run's directory; the folders on the way to it are made.
---- @param name string  "data/train.jsonl"
-function Task:path(name)
-  local path = self.dir .. "/" .. name
-  files.mkdir(path:match("^(.*)/"))
-  return path
-end
 
 --- End it: the lines are printed, and kept for whoever asks for the finished run again.
 function Task:finish(...)
