@@ -168,6 +168,22 @@ function Chat:render(messages, opt)
   return out
 end
 
+--- Conversations as what a loader takes.
+--- @param conversations function|table[]  an iterator or a list of { messages =, id = }
+--- @return function iterator of { ids =, mask =, id = }
+function Chat:sequences(conversations)
+  local n = 0
+  return function()
+    n = n + 1
+    local c
+    if type(conversations) == "function" then c = conversations() else c = conversations[n] end
+    if c == nil then return nil end
+    local row = self:render(c.messages)
+    row.id = c.id
+    return row
+  end
+end
+
 --- The ids of a conversation that the assistant is to continue.
 --- @return integer[]
 function Chat:prompt(messages)

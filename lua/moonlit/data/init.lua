@@ -4,7 +4,8 @@ local options = require "moonlit.options"
 
 -- names that are modules
 local modules = {
-  chat = "moonlit.data.chat", decontaminate = "moonlit.data.decontaminate",
+  chat = "moonlit.data.chat", conversations = "moonlit.data.conversations",
+  decontaminate = "moonlit.data.decontaminate",
   dedup = "moonlit.data.dedup", filter = "moonlit.data.filter", ledger = "moonlit.data.ledger",
   mix = "moonlit.data.mix", open = "moonlit.data.open", packed = "moonlit.data.packed",
   pii = "moonlit.data.pii", prose = "moonlit.data.prose", read = "moonlit.data.read",

@@ -1,0 +1,77 @@
+-- lua5.4 recipes/pretrain.lua data=corpus.jsonl tokenizer=runs/tokenizer steps=2000
+--
+-- Pre-training: a small llama learns to predict documents. data is a .txt, .jsonl or .jsonl.gz
+-- file, or a run of curate.lua; without it, the documents of the built-in world. tokenizer is a run
+-- of tokenizer.lua or a tokenizer.json; without it, one is made of the documents. What it leaves
+-- continues any text: moonlit chat runs/pretrain --plain.
+local ml = require "moonlit"
+
+local cfg = ml.knobs {
+  data = "",
+  tokenizer = "",
+  vocab = 1024,      -- of the tokenizer made here
+  documents = 8000,  -- of the world
+  model = { layers = 4, heads = 4, dim = 128, hidden = 352, context = 256 },
+  dtype = "f32",     -- or a bf16 tier: "bf16", "bf16-amx"
+  steps = 1100,
+  batch = 8,         -- rows of context tokens a step
+  lr = 3e-3,         -- flat, then down to a third over the last fifth
+  seed = 1,
+  valid = 200,       -- documents to measure bits per byte on
+  items = 100,       -- of the world's tasks; 0: no tasks
+  save_every = 250,
+}
+
+local world = ml.data.world { seed = cfg.seed }
+local function documents(part, n)
+  if cfg.data ~= "" then return assert(ml.data.open(cfg.data, part)) end
+  return world:documents(part, n)
+end
+
+local tok
+if cfg.tokenizer ~= "" then tok = assert(ml.text.load(cfg.tokenizer))
+else
+  tok = ml.text.train(documents("train", cfg.documents), { vocab = cfg.vocab,
+                                                           special = ml.data.chat.special })
+end
+
+local run = ml.run("runs/pretrain", { steps = cfg.steps, seed = cfg.seed,
+                                      save_every = cfg.save_every })
+local shard = run:path "data/train.shard"
+assert(ml.data.shard.write(shard, ml.data.sequences(documents("train", cfg.documents), tok)))
+local data = ml.data.packed(assert(ml.data.shard.open(shard)),
+                            { batch = cfg.batch, length = cfg.model.context })
+
+local shape = { preset = "llama", vocab = tok:size(), dtype = cfg.dtype, seed = cfg.seed }
+for name, value in pairs(cfg.model) do shape[name] = value end
+local model = ml.model(shape)
+local opt = ml.optim.hybrid(model, { lr = cfg.lr })
+local rate = ml.optim.wsd { peak = 1, floor = 0.3, warmup = 20, steps = cfg.steps }
+run:track { model = model, opt = opt, data = data, tok = tok }
+run:say(model:summary())
+
+local function sample()
+  local stop = tok:id "<|endoftext|>"
+  local out = model:generate({ { stop } }, { tokens = 60, temperature = 0.8, seed = cfg.seed,
+                                             tokenizer = tok, stop = stop })
+  run:sample(out[1].text)
+end
+
+for step in run:steps() do
+  local loss = model:loss(data:next())
+  loss:backward()
+  local norm = opt:step { lr_scale = rate(step), clip = 1 }
+  run:log { loss = loss, lr = cfg.lr * rate(step), norm = norm }
+  if step == 100 or step % 250 == 0 then sample() end
+end
+
+-- the same lines before and after: what an untrained model needs for a byte is its first
+local valid = ml.data.take(documents("valid", cfg.valid), cfg.valid)
+local blank = ml.eval.bits_per_byte(ml.model(shape), tok, valid).bits_per_byte
+local card = ml.eval.card(model, tok, {
+  texts = { { "plain", valid }, { "traces", cfg.items > 0 and world:traces("test", cfg.valid) } },
+  tasks = cfg.items > 0 and { "sums" } or {}, world = world, n = cfg.items })
+run:results { title = "BASE", metrics = card.metrics, samples = card.samples,
+              notes = { ("bits per byte of plain text before training: %.3f"):format(blank) } }
+run:finish(("bits per byte %.4f, %.4f before training"):format(card.metrics[1].value, blank),
+           "weights sha256 " .. ml.ckpt.hash(model:parameters()))
