@@ -19,6 +19,7 @@ local options = require "moonlit.options"
 local progress = require "moonlit.run.progress"
 local record = require "moonlit.run.record"
 local speed = require "moonlit.run.speed"
+local tensorboard = require "moonlit.run.tensorboard"
 local must = files.must
 
 local Run = setmetatable({}, { __index = record.methods })
@@ -26,7 +27,8 @@ Run.__index = Run
 Run.__name = "moonlit.Run"
 
 local STOPPED = 75                                   -- "checkpointed, start me again"
-local LOGS = { "metrics.jsonl", "hashes.log", "samples.jsonl" } -- cut back by a resume
+-- cut back by a resume
+local LOGS = { "metrics.jsonl", "hashes.log", "samples.jsonl", tensorboard.name }
 
 -- ---- the directory ----
 
@@ -35,6 +37,8 @@ local function open_logs(self)
   for _, name in ipairs(LOGS) do
     self.logs[name] = must(io.open(self.dir .. "/" .. name, "ab"))
   end
+  local events = self.logs[tensorboard.name]
+  if events:seek("end") == 0 then events:write(tensorboard.header(os.time())) end
 end
 
 local function close_logs(self)
@@ -214,6 +218,7 @@ function Run:log(values)
   end
   line.seconds = self.seconds + math.floor((core.sys.clock() - self.started) * 1e3) / 1e3
   self.logs["metrics.jsonl"]:write(json.encode(line), "\n")
+  self.logs[tensorboard.name]:write(tensorboard.scalars(os.time(), step, line))
   if line.loss then
     self.logs["hashes.log"]:write(("%d %s %s\n"):format(step, hex32(line.loss),
                                                         line.norm and hex32(line.norm) or "-"))
