@@ -43,10 +43,10 @@ function Guard:begin()
 end
 
 -- a forward of the model that is learned from: kept, to be run again where it goes wrong
-local function note_call(self, model, method, batch, opt)
+local function note_call(self, model, name, method, batch, opt)
   local seed, step, index = core.sys.rng()
-  self.calls[#self.calls + 1] = { model = model, method = method, batch = batch, opt = opt,
-                                  rng = { seed, step, index } }
+  self.calls[#self.calls + 1] = { model = model, name = name, method = method, batch = batch,
+                                  opt = opt, rng = { seed, step, index } }
 end
 
 -- the object's own method is shadowed: recipes call model:loss and opt:step as ever
@@ -55,7 +55,7 @@ local function watch_model(self, model)
     local plain = model[method]
     model[method] = plain and function(m, batch, opt)
       local learns = self.run.current and core.autograd.enabled() and not self.blaming
-      if learns then note_call(self, m, plain, batch, opt) end
+      if learns then note_call(self, m, method, plain, batch, opt) end
       local y, n = plain(m, batch, opt)
       if learns and method == "loss" and not finite(y:item()) then
         self.wrong = self.wrong or "the loss is " .. shown(y:item())

@@ -7,6 +7,7 @@
 ---   run:finish("validation loss 1.9")
 ---
 --- Ctrl-C or SIGTERM: a checkpoint after the running step, exit code 75; a second one stops now.
+local check = require "moonlit.run.check"
 local checkpoint = require "moonlit.run.checkpoint"
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
@@ -179,6 +180,11 @@ end
 function Run:steps()
   if not self.logs then error("run:steps: call run:track first", 2) end
   self.watch = self.watch or guard.new(self)
+  if harness.scratch then
+    self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
+    return check.steps(self)
+  end
+  check.start(self)
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)
@@ -245,6 +251,7 @@ end
 
 --- End the run: its last lines are printed, and kept for whoever resumes it again.
 function Run:finish(...)
+  if harness.scratch then fail("run:finish comes before the loop is through") end
   if self.current then -- the loop was left with break
     if not self.watch:done() then end_step(self) end
     self.current = nil
