@@ -119,10 +119,11 @@ function context.new(run)
   local e = model and model.memory
             and model:memory { batch = c.batch or 1, length = c.length or o.context } or nil
   c.flops = model and model.flops and model:flops { length = c.length or o.context }.train
+  local lua = collectgarbage "count" * 1024 -- Lua's heap may double before it is swept
   c.memory = { now = context.anonymous(), free = free_memory(),
                before = context.peak(),
                more = e and e.weights + e.activations + muon_room(c)
-                            + WORKSPACE * core.sys.threads() or 0 }
+                            + WORKSPACE * core.sys.threads() + lua or 0 }
   c.disk = { checkpoint = c.weights + c.moments + 1e5, kept = kept(run), where = run.place or run.dir,
              free = free_disk(run.place or run.dir) }
   return c
