@@ -1,13 +1,15 @@
 -- lua5.4 tests/spec/run/compare_recipe.lua lr=0.02 word=moon flip=5
 --
--- What compare_spec runs: a tiny training whose data can have one word changed, or whose weights
+-- What compare_spec runs: a tiny training whose data can have one document changed, or whose weights
 -- one bit flipped after a step.
 local ml = require "moonlit"
 
 local cfg = ml.knobs { steps = 10, lr = 1e-2, seed = 1 }
 local flip, word = tonumber(os.getenv "MOONLIT_FLIP" or "0"), os.getenv "MOONLIT_WORD"
 local text = ml.data.prose { bytes = 3000, seed = 2 }
-if word then text = text:sub(1, 1000) .. word .. text:sub(1001 + #word) end
+if word then -- a document of it, in the middle
+  text = text:sub(1, 1000) .. word:rep(100) .. text:sub(1001 + 100 * #word)
+end
 local tok = ml.text.chars { text = ml.data.prose { bytes = 3000, seed = 2 } }
 local run = ml.run("runs/compare", { steps = cfg.steps, seed = cfg.seed, save_every = 5, keep = 0 })
 local data = ml.data.windows(ml.tensor(tok:encode(text), { dtype = "i64" }),
