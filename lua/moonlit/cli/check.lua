@@ -84,6 +84,7 @@ local function attempt(recipe, rest)
   ok, err = pcall(chunk, table.unpack(rest))
   if type(err) == "table" and err[1] == mistakes.done then return err[2], err[3] end
   if ok then fail("%s has no training loop (run:steps); there is nothing to check", recipe) end
+  if tostring(err):find "^check: " then error(err, 0) end
   return nil, explained(err)
 end
 

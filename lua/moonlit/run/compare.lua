@@ -14,7 +14,7 @@ local options = require "moonlit.options"
 
 -- ---- reading ----
 
-local function load(dir)
+local function open(dir)
   if files.exists(dir .. "/pipeline.json") then
     fail("compare: %s is a pipeline; compare its stages one by one", dir)
   elseif not files.exists(dir .. "/run.json") then
@@ -186,7 +186,7 @@ local process = { moonlit = true, numerics = true, engine = true, isa = true, th
 --- @return table { knobs, data, process: { name, a, b }[]; recipe: boolean (differs); step, last,
 ---         metrics, same_weights, other_weights, weights: see above; equal: boolean }
 return function(dir_a, dir_b)
-  local a, b = load(dir_a), load(dir_b)
+  local a, b = open(dir_a), open(dir_b)
   local d = { knobs = differing(a.config, b.config), process = {},
               data = differing(data_of(dir_a), data_of(dir_b)),
               recipe = files.read(dir_a .. "/recipe.lua") ~= files.read(dir_b .. "/recipe.lua") }

@@ -79,10 +79,10 @@ local function inputs_hash(self)
 end
 
 local function machine_fault(self, s)
-  fail("run: step %d: %s (%s), but run once more it gave other bits: a fault of memory or processor,"
-       .. " or a loop that does not depend on seed and step alone\nnothing was updated; the last "
-       .. "checkpoint is of step %d", self.run.current, s.what, s.where,
-       math.max(0, self.run.saved))
+  fail("run: step %d: %s (%s), but run once more it gave other bits: a fault of memory or "
+       .. "processor, or a loop that does not depend on seed and step alone\n"
+       .. "nothing was updated; the last checkpoint is of step %d", self.run.current, s.what,
+       s.where, math.max(0, self.run.saved))
 end
 
 -- the second time: do the bits agree? A step whose inputs differ says nothing.

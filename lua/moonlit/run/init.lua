@@ -189,11 +189,11 @@ function Run:steps()
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)
   core.sys.signals(true)
-  local guard = setmetatable({}, { __close = function()
+  local closer = setmetatable({}, { __close = function()
     core.sys.signals(false)
     self.progress:close()
   end })
-  return next_step, self, nil, guard
+  return next_step, self, nil, closer
 end
 
 local function hex32(v) return (string.pack(">f", v):gsub(".", function(c)

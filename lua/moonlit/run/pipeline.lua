@@ -112,6 +112,7 @@ local function new(path, opt)
     error("pipeline: path must be a string, got " .. type(path), 2)
   end
   local o = options(opt, { seed = 1, size = options.optional }, "pipeline", 3)
+  if harness.scratch then fail("check: this is a pipeline; check its recipes one by one") end
   record.whole(o, "seed", 0, "pipeline", 2)
   local dir = harness.out or path
   if files.exists(dir .. "/run.json") then

@@ -64,6 +64,9 @@ end
 --- @param what table   goes into run.json; what.steps of a finished run may grow
 function record.open(self, path, what)
   refuse_pipeline_options()
+  if harness.scratch and what.kind ~= "run" then
+    fail("check: this recipe trains nothing; there is nothing to check")
+  end
   local dir = harness.scratch or files.choose(path, harness.out, harness.resume)
   self.dir, self.place = dir, harness.out or path
   if harness.scratch then harness.quiet, harness.resume = true, false end

@@ -3,9 +3,10 @@
 ---   file:write(tensorboard.header(wall))
 ---   file:write(tensorboard.scalars(wall, step, { loss = 1.5, lr = 1e-3 }))
 ---
---- A record is TFRecord: length (8 bytes, little endian), its masked CRC-32C, the data, their masked
---- CRC-32C. The data are a protobuf message tensorflow.Event { wall_time = 1 (double), step = 2
---- (varint), file_version = 3, summary = 5 { value = 1 { tag = 1, simple_value = 2 (float) } } }.
+--- A record is TFRecord: length (8 bytes, little endian), its masked CRC-32C, the data, their
+--- masked CRC-32C. The data are a protobuf message tensorflow.Event { wall_time = 1 (double),
+--- step = 2 (varint), file_version = 3, summary = 5 { value = 1 { tag = 1, simple_value = 2
+--- (float) } } }.
 local core = require "moonlit.core"
 local options = require "moonlit.options"
 

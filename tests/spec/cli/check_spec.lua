@@ -6,7 +6,7 @@ local files = require "moonlit.run.files"
 local RECIPE = "tests/spec/run/check_recipe.lua"
 
 local function moonlit(arguments)
-  local pipe = io.popen(("lua5.4 lua/moonlit/cli/main.lua check %s 2>&1; echo $?"):format(arguments))
+  local pipe = io.popen("lua5.4 lua/moonlit/cli/main.lua check " .. arguments .. " 2>&1; echo $?")
   local text, code = pipe:read("a"):match("^(.-)(%d+)\n$")
   pipe:close()
   return math.tointeger(tonumber(code)), text
@@ -46,7 +46,7 @@ describe("moonlit check", function()
       assert.matches("run     2000 steps: 1.54 million tokens, [%d.]+ TFLOP, about", text)
       assert.matches("\ndisk    [69].%d+ MB a checkpoint, 2 kept", text)
       assert.matches("\nno mistake found\n$", text)
-      local expected, measured = text:match("memory  ([%d.]+) MB expected while it trains, ([%d.]+) MB")
+      local expected, measured = text:match "memory  ([%d.]+) MB [%a ]+, ([%d.]+) MB measured"
       assert.is_true(math.abs(expected / measured - 1) < 0.1, text)
     end
   end)
@@ -79,6 +79,12 @@ describe("moonlit check", function()
     assert.are.equal(1, code)
     assert.matches("has no training loop", text, 1, true)
     assert.is_nil(text:find("traceback", 1, true))
+    code, text = moonlit "tests/spec/run/task_recipe.lua"
+    assert.are.equal(1, code)
+    assert.matches("moonlit: check: this recipe trains nothing", text, 1, true)
+    code, text = moonlit "recipes/quickstart.lua"
+    assert.are.equal(1, code)
+    assert.matches("moonlit: check: this is a pipeline", text, 1, true)
   end)
 
   it("is begun by every training", function()

@@ -12,8 +12,9 @@ local function sh(command)
 end
 
 local function train(name, arguments, environment)
-  local code, text = sh(("%s lua5.4 tests/spec/run/compare_recipe.lua --quiet --out %s/%s %s"):format(
-    environment or "", place, name, arguments or ""))
+  local recipe = "lua5.4 tests/spec/run/compare_recipe.lua --quiet"
+  local code, text = sh(("%s %s --out %s/%s %s"):format(environment or "", recipe, place, name,
+                                                        arguments or ""))
   assert(code == 0, text)
 end
 

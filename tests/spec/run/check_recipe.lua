@@ -14,7 +14,7 @@ local core = require "moonlit.core"
 local text = ml.data.prose { bytes = 5000, seed = 2 }
 if mistake == "empty" then text = "" end
 if mistake == "missing" then text = assert(io.open("no/such/corpus.txt")):read "a" end
-if mistake == "missing_data" then ml.data.take(assert(ml.data.open("no/such.jsonl", "train")), 1) end
+if mistake == "missing_data" then assert(ml.data.open("no/such.jsonl", "train"))() end
 if mistake == "bad_line" then
   for _ in assert(ml.data.read "tests/spec/run/bad_line.jsonl") do end
 end

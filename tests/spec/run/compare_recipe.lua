@@ -1,7 +1,7 @@
 -- lua5.4 tests/spec/run/compare_recipe.lua lr=0.02 word=moon flip=5
 --
--- What compare_spec runs: a tiny training whose data can have one document changed, or whose weights
--- one bit flipped after a step.
+-- What compare_spec runs: a tiny training whose data can have one document changed, or whose
+-- weights one bit flipped after a step.
 local ml = require "moonlit"
 
 local cfg = ml.knobs { steps = 10, lr = 1e-2, seed = 1 }
@@ -25,7 +25,8 @@ for step in run:steps() do
   run:log { loss = loss, lr = cfg.lr, norm = opt:step { clip = 1 } }
   if step == flip then -- the highest bit of an exponent that is below 1
     ml.no_grad(function()
-      model:parameter("model.layers.1.mlp.up_proj.weight"):narrow(1, 3, 1):narrow(2, 2, 1):mul_(2^64)
+      local up = model:parameter "model.layers.1.mlp.up_proj.weight"
+      up:narrow(1, 3, 1):narrow(2, 2, 1):mul_(2^64)
     end)
   end
 end

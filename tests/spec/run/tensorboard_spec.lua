@@ -1,6 +1,7 @@
 -- Event files: bytes a reader of TFRecord and protobuf must find; the whole file was read with
 -- TensorBoard 2.21's own loader.
 local core = require "moonlit.core"
+local files = require "moonlit.run.files"
 local tensorboard = require "moonlit.run.tensorboard"
 
 describe("crc32c", function()
@@ -37,5 +38,40 @@ describe("an event file", function()
                      .. "00c03f0a090a026c72150000803e107ae63e",
                      hex(tensorboard.scalars(2.5, 300, { lr = 0.25, loss = 1.5, step = 9,
                                                                module = "no number" })))
+  end)
+
+  local function masked(bytes)
+    local c = core.sys.crc32c(bytes)
+    return ((c >> 15 | c << 17) + 0xa282ead8) & 0xffffffff
+  end
+
+  -- the steps of a file's records, every CRC checked
+  local function steps_of(path)
+    local text, at, steps = assert(files.read(path)), 1, {}
+    while at <= #text do
+      local n, crc = string.unpack("<I8I4", text, at)
+      assert.are.equal(masked(text:sub(at, at + 7)), crc)
+      local data = text:sub(at + 12, at + 11 + n)
+      assert.are.equal(masked(data), (string.unpack("<I4", text, at + 12 + n)))
+      assert.are.equal("\x09", data:sub(1, 1))
+      -- below 128 a step is one byte
+      steps[#steps + 1] = data:byte(10) == 0x10 and data:byte(11) or "header"
+      at = at + 16 + n
+    end
+    return steps
+  end
+
+  it("has every step once, however often the run was stopped", function()
+    local place = os.tmpname()
+    os.remove(place)
+    local recipe = "lua5.4 tests/spec/run/recipe.lua --quiet --resume --out " .. place
+    os.execute("MOONLIT_CRASH=13:exit " .. recipe .. " >/dev/null 2>&1")
+    os.execute("MOONLIT_CRASH=18:kill " .. recipe .. " >/dev/null 2>&1")
+    assert.is_true(os.execute(recipe .. " >/dev/null"))
+    local steps = steps_of(place .. "/" .. tensorboard.name)
+    files.remove(place)
+    assert.are.equal("header", steps[1])
+    assert.are.equal(21, #steps)
+    for step = 1, 20 do assert.are.equal(step, steps[step + 1]) end
   end)
 end)

@@ -1,4 +1,5 @@
 --- What the checks look at: numbers of a run that is about to begin.
+local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 
@@ -124,7 +125,8 @@ function context.new(run)
                before = context.peak(),
                more = e and e.weights + e.activations + muon_room(c)
                             + WORKSPACE * core.sys.threads() + lua or 0 }
-  c.disk = { checkpoint = c.weights + c.moments + 1e5, kept = kept(run), where = run.place or run.dir,
+  c.disk = { checkpoint = c.weights + c.moments + 1e5, kept = kept(run),
+             there = #checkpoint.steps(run.dir), where = run.place or run.dir,
              free = free_disk(run.place or run.dir) }
   return c
 end

@@ -1,6 +1,6 @@
 --- Mistakes found before they cost anything. Each is a file of this folder: at = "message" (what an
 --- error of the recipe means), "start" (what is tracked) or "step" (what the first steps showed);
---- severe = true is a mistake, false a warning; find gives one line of cause and one of fix, or nil.
+--- severe = true is a mistake, false a warning; find gives a line of cause and one of fix, or nil.
 ---
 --- Every training looks at "start" before its first step; moonlit check runs two steps in a
 --- directory that is thrown away, and looks at everything.
