@@ -3,9 +3,9 @@
 #include "bind/laux.h"
 #include "text/text.h"
 
-#define BPE "moonlit.core.Bpe"
-#define TRAINER "moonlit.core.Trainer"
-#define BLOCK "moonlit.core.Text"
+#define BPE "moonlit.CoreBpe"
+#define TRAINER "moonlit.CoreTrainer"
+#define BLOCK "moonlit.TextBlock"
 
 static ml_bpe *check_bpe(lua_State *L) { return lml_checkbox(L, 1, BPE); }
 

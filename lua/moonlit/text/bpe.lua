@@ -226,8 +226,10 @@ local function read_vocab(vocab, added)
       tokens[id + 1], special[id + 1], count = added[id], true, count + 1
     elseif not special[id + 1] then wrong("added_tokens: id %d is another token's", id) end
   end
-  if #tokens ~= count or count == 0 then
-    wrong("model: vocab: %d tokens, but their ids are not 0 to %d", count, count - 1)
+  for i = 1, math.max(1, count) do
+    if not tokens[i] then
+      wrong("model: vocab: %d tokens, but their ids are not 0 to %d", count, count - 1)
+    end
   end
   return tokens, special, ids
 end

@@ -166,11 +166,11 @@ function Chars:is_special() return false end
 
 --- Write the tokenizer to a file (JSON); true, or nil, message, code.
 function Chars:save(path)
-  local chars, bytes = json.array {}, json.array {}
+  local points, bytes = json.array {}, json.array {}
   for _, c in ipairs(self.codes) do
-    if c < 0 then bytes[#bytes + 1] = -c - 1 else chars[#chars + 1] = c end
+    if c < 0 then bytes[#bytes + 1] = -c - 1 else points[#points + 1] = c end
   end
-  return json.save(path, { type = chars.KIND, chars = chars, bytes = bytes }, { pretty = false })
+  return json.save(path, { type = chars.KIND, chars = points, bytes = bytes }, { pretty = false })
 end
 
 return chars
