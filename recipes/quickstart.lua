@@ -16,7 +16,7 @@ local cfg = ml.knobs {
   vocab = 768,
   pretrain = { steps = 1100 },
   midtrain = { steps = 900 },
-  sft = { steps = 900 },
+  sft = { steps = 1000 },
   items = 200,              -- of each task, to measure on
 }
 if cfg.size == "small" then
@@ -30,20 +30,20 @@ local p = ml.run.pipeline("runs/quickstart", { seed = cfg.seed, size = cfg.size 
 local data = p:stage("curate", "recipes/curate.lua", { documents = cfg.documents })
 -- 2. A tokenizer of what is left.
 local tok = p:stage("tokenizer", "recipes/tokenizer.lua", { vocab = cfg.vocab }, { data = data })
--- 3. Pre-training on it.
+-- 3. What models that only count and copy make of the tasks to come.
+local rote = p:stage("baselines", "recipes/baselines.lua", { items = math.min(40, cfg.items) },
+                     { tokenizer = tok })
+-- 4. Pre-training on it.
 local base = p:stage("pretrain", "recipes/pretrain.lua",
                      { steps = cfg.pretrain.steps, items = cfg.items },
                      { data = data, tokenizer = tok })
--- 4. Mid-training on worked sums, questions and answers, with some of 3 mixed in.
+-- 5. Mid-training on worked sums, questions and answers, with some of 4 mixed in.
 local mid = p:stage("midtrain", "recipes/midtrain.lua",
                     { steps = cfg.midtrain.steps, items = cfg.items },
                     { model = base, replay = data })
--- 5. Fine-tuning on conversations: summaries, translations, questions, a calculator.
+-- 6. Fine-tuning on conversations: summaries, translations, questions, a calculator.
 local sft = p:stage("sft", "recipes/sft.lua", { steps = cfg.sft.steps, items = cfg.items },
                     { model = mid })
--- 6. What models that only count and copy make of the same tasks.
-local rote = p:stage("baselines", "recipes/baselines.lua", { items = cfg.items },
-                     { tokenizer = tok })
 
 p:report()
 
