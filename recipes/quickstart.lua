@@ -18,6 +18,7 @@ local cfg = ml.knobs {
   midtrain = { steps = 900 },
   sft = { steps = 1000 },
   items = 200,              -- of each task, to measure on
+  save_every = 250,         -- steps between checkpoints
 }
 if cfg.size == "small" then
   cfg.documents, cfg.items = 600, 4
@@ -35,14 +36,17 @@ local rote = p:stage("baselines", "recipes/baselines.lua", { items = math.min(40
                      { tokenizer = tok })
 -- 4. Pre-training on it.
 local base = p:stage("pretrain", "recipes/pretrain.lua",
-                     { steps = cfg.pretrain.steps, items = cfg.items },
+                     { steps = cfg.pretrain.steps, items = cfg.items,
+                       save_every = cfg.save_every },
                      { data = data, tokenizer = tok })
 -- 5. Mid-training on worked sums, questions and answers, with some of 4 mixed in.
 local mid = p:stage("midtrain", "recipes/midtrain.lua",
-                    { steps = cfg.midtrain.steps, items = cfg.items },
+                    { steps = cfg.midtrain.steps, items = cfg.items,
+                      save_every = cfg.save_every },
                     { model = base, replay = data })
 -- 6. Fine-tuning on conversations: summaries, translations, questions, a calculator.
-local sft = p:stage("sft", "recipes/sft.lua", { steps = cfg.sft.steps, items = cfg.items },
+local sft = p:stage("sft", "recipes/sft.lua",
+                    { steps = cfg.sft.steps, items = cfg.items, save_every = cfg.save_every },
                     { model = mid })
 
 p:report()
