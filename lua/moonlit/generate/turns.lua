@@ -118,6 +118,9 @@ local function check(chat, conversations, o)
          or conversations[1].role then
     error("converse: expected a list of conversations, each a list of messages", 3)
   end
+  if o.reply ~= nil and type(o.reply) ~= "function" then
+    error("converse: reply must be a function, got " .. type(o.reply), 3)
+  end
   for _, key in ipairs { "rounds", "samples" } do
     if (math.tointeger(o[key]) or 0) < 1 then
       error(("converse: %s must be a positive integer, got %s"):format(key, tostring(o[key])), 3)

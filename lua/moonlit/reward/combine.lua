@@ -13,7 +13,7 @@ end
 
 local function shown(messages)
   local text = messages[#messages].content or ""
-  return #text > 60 and text:sub(1, 57):gsub("[\x80-\xBF]*$", "") .. "..." or text
+  return #text > 60 and text:sub(1, 57):gsub("[\xC0-\xFF][\x80-\xBF]*$", "") .. "..." or text
 end
 
 local function complain(name, sample, text)
@@ -83,11 +83,13 @@ local function read_part(name, given)
   end
   if type(weight) ~= "number" or weight ~= weight then
     error(("reward.combine: %s: weight must be a number, got %s"):format(name, tostring(weight)), 4)
-  elseif own == nil and name ~= "model" and combine.builtin[name] then
+  elseif own == nil and name == "model" then
+    error("reward.combine: model: which one? give { reward = ml.reward.model(judge) }", 4)
+  elseif own == nil and combine.builtin[name] then
     return { name = name, weight = weight, reward = require(combine.builtin[name])(rest) }
   elseif not is_reward(own) then
-    error(("reward.combine: no reward %s is built in; give one as { reward = }"):format(
-      options.unknown(name, options.keys(combine.builtin))), 4)
+    error("reward.combine: give { reward = }, as there is no built-in " ..
+          options.unknown(name, options.keys(combine.builtin)), 4)
   end
   options(rest, {}, "reward.combine: " .. name, 5)
   return { name = name, weight = weight, reward = own }

@@ -2,13 +2,13 @@
 --- named parts:
 ---
 ---   local function short(s) return s.tokens < 20 and 1 or 0 end
----   local function both(s) return { right = s.text == s.row.answer and 1 or 0, short = short(s) } end
+---   local function both(s) return { full = s.stopped and 1 or 0, short = short(s) } end
 ---
 --- Built in are exact, numeric, format, length, repetition (each makes a function from options) and
 --- model (a reward model, which judges all samples at once). combine adds parts up with weights:
 ---
----   local reward = ml.reward.combine { numeric = 1, format = { weight = 0.2, pattern = "So %d+%." },
----                                      short = { weight = 0.1, reward = short } }
+---   local reward = ml.reward.combine { numeric = 1, short = { weight = 0.1, reward = short },
+---                                      format = { weight = 0.2, pattern = "So %d+%." } }
 ---   local stats = ml.reward.score(reward, samples)       -- samples[i].reward, .rewards
 ---
 --- A reward that returns nil or NaN, or raises, is an error that names it and the prompt.

@@ -1,5 +1,5 @@
---- The weight of the KL penalty: fixed, or moved so that the KL stays near a target (Ziegler et al.,
---- arXiv 1909.08593).
+--- The weight of the KL penalty: fixed, or moved so that the KL stays near a target (arXiv
+--- 1909.08593).
 ---
 ---   local kl = ml.rl.kl_controller { kind = "adaptive", coef = 0.2, target = 6 }
 ---   reward = score - kl.coef * nats

@@ -97,11 +97,11 @@ end
 --- @param chat Chat     ml.data.chat of the model's tokenizer
 --- @param prompts table  a list of texts (a user's), messages, { messages =, ... } rows; or seeds
 --- @param opt? table    see defaults above
---- @return table[] samples, table stats  a prompt's samples together, each { prompt (number), sample
----   (1 .. G), row (what was given), asked (messages), messages (new ones), text (the assistant's
----   last), ids, mask (1 where the policy drew), logprobs (0 where it did not), start (ids of the
----   prompt), tokens (drawn), stopped }; with env also earned, done and turns { last (place of the
----   turn's last id), info }. stats: lengths, by TRL's names
+--- @return table[] samples, table stats  a prompt's samples together, each { prompt (its number),
+---   sample (1 .. G), row (what was given), asked (messages), messages (new ones), text (the
+---   assistant's last), ids, mask (1 where the policy drew), logprobs (0 where it did not), start
+---   (ids of the prompt), tokens (drawn), stopped }; with env also earned, done and turns { last
+---   (place of the turn's last id), info }. stats: lengths, by TRL's names
 return function(model, chat, prompts, opt)
   local o = options(opt, defaults, "rollout")
   if type(prompts) ~= "table" or #prompts == 0 then
