@@ -166,9 +166,9 @@ local function statistics(samples)
   local stats, columns, all = {}, {}, {}
   for i, s in ipairs(samples) do
     all[i] = s.reward
-    for _, name in ipairs(options.keys(s.rewards)) do
+    for _, name in ipairs(options.keys(s.parts)) do
       columns[name] = columns[name] or {}
-      table.insert(columns[name], s.rewards[name])
+      table.insert(columns[name], s.parts[name])
     end
   end
   stats.reward, stats.reward_std = moments(all)
@@ -180,7 +180,7 @@ local function statistics(samples)
   return stats
 end
 
---- Gives each sample `reward`, a number, and `rewards`, its parts before the weights.
+--- Gives each sample `reward`, a number, and `parts`, what it is the sum of before the weights.
 --- @param reward function|table  a function, what combine made, or anything with scores(samples)
 --- @param samples table[]        from rl.rollout
 --- @return table stats  reward, reward_std, rewards/{part}/mean and /std, frac_reward_zero_std
@@ -192,7 +192,7 @@ function combine.score(reward, samples)
   end
   local weights = getmetatable(reward) == Combined and reward.weights or {}
   for i, v in ipairs(values_of("reward", reward, samples)) do
-    samples[i].reward, samples[i].rewards = total(v, weights)
+    samples[i].reward, samples[i].parts = total(v, weights)
   end
   return statistics(samples)
 end

@@ -9,7 +9,7 @@
 ---
 ---   local reward = ml.reward.combine { numeric = 1, short = { weight = 0.1, reward = short },
 ---                                      format = { weight = 0.2, pattern = "So %d+%." } }
----   local stats = ml.reward.score(reward, samples)       -- samples[i].reward, .rewards
+---   local stats = ml.reward.score(reward, samples)       -- samples[i].reward, .parts
 ---
 --- A reward that returns nil or NaN, or raises, is an error that names it and the prompt.
 local combine = require "moonlit.reward.combine"

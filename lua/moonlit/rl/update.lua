@@ -18,12 +18,12 @@ Update.__name = "moonlit.Update"
 --- rollout's last; shuffle: false keeps the samples' order
 local defaults = { epochs = 1, minibatches = 1, stop_kl = math.huge, shuffle = true, seed = 0 }
 
--- an epoch's mini-batches have another key than any loader's order
-local SITE = 1 << 40
+-- the upper half of the 32 bits that tell epochs apart: a loader's stay below
+local FIRST = 1 << 31
 
 local function ordered(self, samples, rollout, epoch)
   if not self.shuffle then return samples end
-  local list, key = {}, SITE + rollout * self.epochs + epoch
+  local list, key = {}, FIRST + rollout * self.epochs + epoch
   for i = 1, #samples do
     list[i] = samples[feistel.shuffled(self.seed, key, i - 1, #samples) + 1]
   end

@@ -139,7 +139,8 @@ describe("converse", function()
     local heard = {}
     local function reply(i, message, c)
       heard[#heard + 1] = { i, message.content, c.stopped }
-      if #heard < 3 then return { { role = "user", content = #heard == 1 and "12+30?" or "hi" } } end
+      if #heard == 3 then return nil end
+      return { { role = "user", content = #heard == 1 and "12+30?" or "hi" } }
     end
     local c = converse({ ask "hi" }, { reply = reply, rounds = 9 })[1]
     assert.are.same({ "ho", "12+30?", "So:", "42", "It is 42.", "hi", "ho" }, contents(c))
