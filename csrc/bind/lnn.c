@@ -386,8 +386,9 @@ static int nn_plans(lua_State *L) {
 static const luaL_Reg model_methods[] = {{"parameters", model_parameters}, {NULL, NULL}};
 static const luaL_Reg forward_methods[] = {
   {"embed", forward_embed}, {"blocks", forward_blocks}, {"logprobs", forward_logprobs},
-  {"kl", forward_kl}, {"loss", forward_loss}, {"hidden", forward_hidden}, {"logits", forward_logits},
-  {"next", forward_next}, {"positions", forward_positions}, {NULL, NULL}};
+  {"kl", forward_kl}, {"loss", forward_loss}, {"hidden", forward_hidden},
+  {"logits", forward_logits}, {"next", forward_next},
+  {"positions", forward_positions}, {NULL, NULL}};
 static const luaL_Reg cache_methods[] = {
   {"length", cache_length}, {"truncate", cache_truncate}, {"copy", cache_copy},
   {"slots", cache_slots}, {"capacity", cache_capacity}, {NULL, NULL}};

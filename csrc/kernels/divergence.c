@@ -1,5 +1,5 @@
-/* divergence.c -- KL divergences of two rows of logits, block by block of the vocabulary. A block is
-** summed in 16 lanes and then the tree, blocks are added in order. Where both rows have the same
+/* divergence.c -- KL divergences of two rows of logits, block by block of the vocabulary. A block
+** is summed in 16 lanes and then the tree, blocks are added in order. Where both rows have the same
 ** bits every divergence and its gradient is exactly 0. */
 #include "kernels/isa.h"
 #include "kernels/math.h"

@@ -52,7 +52,8 @@ static const char *packed_dx_at(const ml_head *h) {
          ml_gemm_packed_bytes(m->c.kind, ML_DET_HEAD_VOCAB, m->c.dim) *
            (size_t)(h->v0 / ML_DET_HEAD_VOCAB);
 }
-static const char *operand_at(const ml_head *h, const char *x) { /* row n0 of an activation (N, d) */
+/* row n0 of an activation (N, d) */
+static const char *operand_at(const ml_head *h, const char *x) {
   return x + h->n0 * h->m->c.dim * h->m->as;
 }
 

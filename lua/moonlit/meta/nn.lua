@@ -106,7 +106,7 @@ function Forward:logprobs(x, temperature, entropy) end
 --- > m = core.nn.model({ layers = 1, heads = 1, dim = 8, vocab = 5, context = 4 }, 1)
 --- > f = core.nn.forward(m, ml.tensor {{ 0, 1, 2 }}, nil, nil, true, true)
 --- > g = core.nn.forward(m, ml.tensor {{ 0, 1, 2 }}, nil, nil, true, true)
---- > f:kl(f:embed(), g, g:embed(), "forward")  --> [[0, 0, 0]]
+--- > f:kl(f:embed(), g, g:embed(), "forward")  --> {{ 0.0000, 0.0000, 0.0000 }}
 ---@param x Tensor
 ---@param teacher moonlit.Forward  of a model with the same vocabulary and dtype
 ---@param tx Tensor       the teacher's stream
