@@ -159,6 +159,14 @@ static void run_sample(const ml_kernels *k, const call *t) {
   k->sample(IDX, Y2, t->a, t->n, &how, t->q * 7 - (int)(t->q * 7), tmp, ids);
 }
 
+CASE(row_entropy_add, Y, Y2, Y3, t->a, t->ld, RANGE, t->n, t->flag)
+CASE(row_entropy_end, Y, t->a, t->b, RANGE)
+CASE(entropy_grad, Y, t->ld, t->a, t->b, columns, t->flag ? 3 : 0, t->c, t->c + 8, RANGE, t->n)
+CASE(kl_add, Y, Y2, t->a, t->ld, t->b, t->c, t->ld, t->b + 8, (int)(t->seed % 3), t->p, RANGE,
+     t->n, t->flag)
+CASE(kl_grad, Y, t->ld, t->b, t->c, t->ld, t->b + 8, t->a, t->a + 8, (int)(t->seed % 3), t->p,
+     RANGE, t->n)
+
 /* what the range counts, whether it may be split, whether rows must have something in them */
 enum { ELEMENTS = 1, SPLITS = 2, NOT_EMPTY = 4, FINITE = 8 };
 static const struct {
@@ -181,6 +189,7 @@ static const struct {
   R(pick_row)
   E(uniform) E(normal) E(dropout) E(adamw) E(sgd) E(muon_momentum)
   {"sample", NOT_EMPTY | FINITE, run_sample},
+  R(row_entropy_add) R(row_entropy_end) N(entropy_grad) R(kl_add) R(kl_grad)
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
