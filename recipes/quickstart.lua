@@ -79,3 +79,4 @@ if #failed > 0 and cfg.size ~= "small" then
   io.stderr:write("not better than before: ", table.concat(failed, ", "), "\n")
   os.exit(1, true)
 end
+p:offer_chat(sft)

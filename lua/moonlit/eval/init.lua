@@ -9,6 +9,8 @@ return {
   card = require "moonlit.eval.card",
   plain = require "moonlit.eval.plain",
   tasks = require "moonlit.eval.tasks",
+  rouge_l = require("moonlit.eval.overlap").rouge_l,
+  chrf = require("moonlit.eval.overlap").chrf,
   match = require "moonlit.eval.match",
   wilson = require("moonlit.eval.interval").wilson,
   baseline = {
