@@ -33,7 +33,7 @@ local function documents(part, n)
 end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("midtrain: %s; pre-train one with recipes/pretrain.lua"):format(tok), 0) end
+if not model then error(("midtrain: %s; make one with recipes/pretrain.lua"):format(tok), 0) end
 local length = model.options.context
 
 local run = ml.run("runs/midtrain", { steps = cfg.steps, seed = cfg.seed,

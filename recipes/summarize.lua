@@ -1,4 +1,4 @@
--- lua5.4 recipes/summarize.lua model=runs/midtrain data=articles.jsonl text=article short=highlights
+-- lua5.4 recipes/summarize.lua model=runs/midtrain data=articles.jsonl text=body short=abstract
 --
 -- A model learns to sum texts up. data is a .jsonl or .jsonl.gz file with a text and its summary in
 -- two fields; without it, the stories of the built-in world. Measured on summaries held out: how

@@ -1,7 +1,7 @@
 -- lua5.4 recipes/tools.lua model=runs/midtrain data=calls.jsonl
 --
--- A model learns to call a tool and to use what it gives back. data is a .jsonl or .jsonl.gz file of
--- conversations whose assistant has "tool_calls": [{ "name": "calculator", "arguments": {
+-- A model learns to call a tool and to use what it gives back. data is a .jsonl or .jsonl.gz file
+-- of conversations whose assistant has "tool_calls": [{ "name": "calculator", "arguments": {
 -- "expression": "12+30" } }], each answered by a message of role "tool"; without it, the built-in
 -- world's questions for a calculator. What tools say is never learned. Measured by letting the
 -- model answer, with the tool at hand.

@@ -1,6 +1,6 @@
 /* text.h -- byte-level BPE (Sennrich et al. 2016, on bytes as GPT-2 has it): texts are cut into
 ** pieces by a regular expression, pieces into bytes, and pairs of tokens merged by rank. A token is
-** a byte string and an id from 0. Any bytes can be encoded: what is not UTF-8 is pieces of its own. */
+** a byte string and an id from 0. Any bytes can be encoded: what is not UTF-8 is pieces apart. */
 #ifndef ML_TEXT_H
 #define ML_TEXT_H
 

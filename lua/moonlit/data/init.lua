@@ -1,5 +1,6 @@
---- What a model learns from: documents read, judged and written, ids cut into batches, conversations
---- with their loss mask, and a world to try things on. A part is loaded when its name is first used.
+--- What a model learns from: documents read, judged and written, ids cut into batches,
+--- conversations with their loss mask, and a world to try things on. A part is loaded when its name
+--- is first used.
 local options = require "moonlit.options"
 
 -- names that are modules

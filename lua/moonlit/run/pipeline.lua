@@ -400,7 +400,7 @@ end
 
 --- Offer to talk to a stage's model, if somebody sits at a terminal.
 --- @param result table  what stage() gave
-function Pipeline:offer_chat(result)
+function Pipeline.offer_chat(_, result)
   local line = ("moonlit chat %s"):format(result.dir)
   if harness.quiet or not (os.execute "test -t 0" and os.execute "test -t 1") then
     say("talk to it: ./%s", line)

@@ -15,8 +15,8 @@ local Bpe = {}
 Bpe.__index = Bpe
 Bpe.__name = "moonlit.Bpe"
 
---- @param spec table  { tokens = byte strings in id order, special = { [position] = true }, merges =
----   { a, b, a, b, ... } ids, pattern = regular expression, ignore_merges = boolean? }
+--- @param spec table  { tokens = byte strings in id order, special = { [position] = true },
+---   merges = { a, b, a, b, ... } ids, pattern = regular expression, ignore_merges = boolean? }
 --- @return Bpe|nil, string? message
 function bpe.new(spec)
   local made, err = core.text.bpe(spec.tokens, spec.special, spec.merges, spec.pattern,

@@ -1,8 +1,8 @@
 --- Learning a byte-level BPE: ml.text.train(texts, { vocab = 1024 }).
 ---
---- Ids are Hugging Face's: special tokens first, the 256 bytes in the order of GPT-2's alphabet, then
---- a token for every merge. The same texts give the same tokenizer with any number of threads and in
---- any order: a merge takes the most frequent pair, of equals the one of smaller ids.
+--- Ids are Hugging Face's: special tokens first, the 256 bytes in the order of GPT-2's alphabet,
+--- then a token for every merge. The same texts give the same tokenizer with any number of threads
+--- and in any order: a merge takes the most frequent pair, of equals the one of smaller ids.
 local alphabet = require "moonlit.text.alphabet"
 local bpe = require "moonlit.text.bpe"
 local core = require "moonlit.core"

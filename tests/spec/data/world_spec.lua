@@ -18,10 +18,9 @@ local function each_part(fn) for _, part in ipairs { "train", "valid", "test" } 
 describe("the world", function()
   it("is a function of its seed", function()
     local all = table.concat(texts(w:crawl(200)), "\n") .. table.concat(texts(w:traces("test", 50)))
-    assert.are.equal(core.sys.sha256(all),
-                     core.sys.sha256(table.concat(texts(ml.data.world { seed = 1 }:crawl(200)), "\n")
-                                     .. table.concat(texts(w:traces("test", 50)))))
-    assert.are.equal("cce15357b32827a6157d7c14edf4faea7a101f431c42be17ea6176e6935bcc1a", core.sys.sha256(all))
+    assert.are.equal("cce15357b32827a6157d7c14edf4faea7a101f431c42be17ea6176e6935bcc1a",
+                     core.sys.sha256(all))
+    assert.are.same(texts(w:crawl(20)), texts(ml.data.world { seed = 1 }:crawl(20)))
     assert.are_not.same(texts(w:crawl(3)), texts(ml.data.world { seed = 2 }:crawl(3)))
   end)
 

@@ -8,7 +8,8 @@ local place
 
 local function run(name, arguments)
   local dir = place .. "/" .. name
-  local pipe = io.popen(("lua5.4 recipes/curate.lua --quiet --out %s %s 2>&1"):format(dir, arguments))
+  local command = "lua5.4 recipes/curate.lua --quiet --out %s %s 2>&1"
+  local pipe = io.popen(command:format(dir, arguments))
   local said = pipe:read("a")
   assert.is_true(pipe:close(), said)
   return dir

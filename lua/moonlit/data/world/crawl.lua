@@ -1,5 +1,5 @@
---- A crawl with known truth: pages, some with boilerplate around or personal data in them, copies of
---- earlier pages, copies with words changed, and junk.
+--- A crawl with known truth: pages, some with boilerplate around or personal data in them, copies
+--- of earlier pages, copies with words changed, and junk.
 local draw = require "moonlit.data.world.draw"
 local mess = require "moonlit.data.world.mess"
 local pages = require "moonlit.data.world.pages"
@@ -42,7 +42,8 @@ function crawl.document(seed, i)
   elseif kind == "page" then
     text, truth = page(seed, i)
   else
-    local j, clean = earlier(d, seed, i), nil
+    local j = earlier(d, seed, i)
+    local clean
     text, truth, clean = page(seed, j)
     if kind == "near" then
       text, truth = mess.near_copy(d, clean), { junk = false, personal = {}, boilerplate = false }

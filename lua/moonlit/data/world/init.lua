@@ -65,8 +65,8 @@ function World:traces(part, n)
   end)
 end
 
---- @param task? string  "summary", "translate", "questions", "calculator", "sums" or "style"; all of
----        them, mixed, without
+--- @param task? string  "summary", "translate", "questions", "calculator", "sums" or "style";
+---        without, all of them, mixed
 --- @return function iterator of { id, task, messages }
 function World:chats(part, n, task)
   local known = {}
@@ -127,9 +127,8 @@ function World:tasks(part, n)
   local out = {}
   for _, name in ipairs(options.keys(tasks)) do
     out[name] = {}
-    for item in items(self, "tasks/" .. name, part, n, function(d) return tasks[name](d, part) end) do
-      table.insert(out[name], item)
-    end
+    local function make(d) return tasks[name](d, part) end
+    for item in items(self, "tasks/" .. name, part, n, make) do table.insert(out[name], item) end
   end
   return out
 end

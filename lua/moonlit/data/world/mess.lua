@@ -1,4 +1,5 @@
---- What spoils a crawl: boilerplate, junk, personal data (made up), copies with a few words changed.
+--- What spoils a crawl: boilerplate, junk, personal data (made up), copies with a few words
+--- changed.
 local names = require "moonlit.data.world.names"
 local words = require "moonlit.data.world.words"
 
@@ -10,7 +11,8 @@ local above = { "Home | News | Market | Harbour | Contact", "Menu  Search  Log i
   "You are here: Home > Town > Stories", "Skip to content" }
 local below = { "Copyright 2024 The Town Crier All rights reserved",
   "Share this on Chatter | Print | E-mail a friend", "We use cookies to make this site better",
-  "Read our terms of use and privacy policy", "Older posts | Newer posts", "Tags: town, news, people" }
+  "Read our terms of use and privacy policy", "Older posts | Newer posts",
+  "Tags: town, news, people" }
 
 function mess.boilerplate(d, text)
   local lines = d:sample(above, d:range(1, 2))
@@ -46,8 +48,8 @@ local kinds = {
            "Write to %s about it."
   end,
   function(d)
-    return ("%d.%d.%d.%d"):format(d:range(11, 99), d:range(1, 250), d:range(1, 250), d:range(1, 250)),
-           "This was posted from %s on the same day."
+    return ("%d.%d.%d.%d"):format(d:range(11, 99), d:range(1, 250), d:range(1, 250),
+                                  d:range(1, 250)), "This was posted from %s on the same day."
   end,
   function(d)
     return ("(555) %03d-%04d"):format(d:range(200, 999), d:range(0, 9999)),
