@@ -125,4 +125,8 @@ int ml_sha256_add(ml_sha256 *h, const void *p, size_t n);
 int ml_sha256_hex(ml_sha256 *h, char hex[65]); /* finishes and frees */
 void ml_sha256_free(ml_sha256 *h);             /* accepts NULL */
 
+/* ---- crc32c.c: before is the CRC of the bytes that came earlier, 0 at the start ---- */
+uint32_t ml_crc32c(uint32_t before, const void *p, size_t n);
+uint32_t ml_crc32c_portable(uint32_t before, const void *p, size_t n); /* without the instruction */
+
 #endif

@@ -283,13 +283,24 @@ static int sys_random(lua_State *L) {
   return 4;
 }
 
+/* crc32c(bytes [, before [, portable]]) -> integer */
+static int sys_crc32c(lua_State *L) {
+  size_t n;
+  const char *s = lml_checkstring(L, 1, &n);
+  lua_Integer before = lua_isnoneornil(L, 2) ? 0 : lml_checkinteger(L, 2);
+  lml_argcheck(L, before >= 0 && before <= UINT32_MAX, 2, "an integer from 0 to 2^32 - 1");
+  uint32_t c = (uint32_t)before;
+  lua_pushinteger(L, lua_toboolean(L, 3) ? ml_crc32c_portable(c, s, n) : ml_crc32c(c, s, n));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
   {"threads", sys_threads}, {"isa", sys_isa}, {"native", sys_native}, {"cpu", sys_cpu},
   {"peak", sys_peak}, {"spawn", sys_spawn},
   {"clock", sys_clock},
   {"rss", sys_rss}, {"rest", sys_rest}, {"signals", sys_signals}, {"signal", sys_signal},
   {"signal_clear", sys_signal_clear}, {"mkdir", sys_mkdir}, {"write", sys_write},
-  {"sha256", sys_sha256}, {"memory", sys_memory}, {"stats", sys_stats},
+  {"sha256", sys_sha256}, {"crc32c", sys_crc32c}, {"memory", sys_memory}, {"stats", sys_stats},
   {"reset_peak", sys_reset_peak}, {"trim", sys_trim}, {"budget", sys_budget},
   {"fail_at", sys_fail_at}, {"seed", sys_seed}, {"rekey", sys_rekey}, {"rng", sys_rng},
   {"draw", sys_draw}, {"random", sys_random}, {NULL, NULL}};

@@ -4,7 +4,8 @@
 local argparse = require "argparse"
 
 -- in the order of --help
-local commands = { "run", "repl", "chat", "inspect", "eval", "report", "verify", "version" }
+local commands = { "run", "repl", "chat", "inspect", "eval", "report", "compare", "top",
+                   "check", "verify", "version" }
 
 local function parser()
   local p = argparse("moonlit", "Train language models from Lua.")

@@ -4,6 +4,7 @@
 ---   local train, val = ml.data.split(ids, 0.9)
 ---   local data = ml.data.windows(train, { batch = 16, length = 256 })
 ---   local batch = data:next()                            -- { ids = (16, 257) }
+local core = require "moonlit.core"
 local feistel = require "moonlit.data.feistel"
 local options = require "moonlit.options"
 local tensor = require "moonlit.tensor"
@@ -89,7 +90,8 @@ function Windows:reseed(seed)
 end
 
 function Windows:state()
-  return { seed = self.seed, step = self.step, count = self.ids:size(1) }
+  self.hash = self.hash or core.sys.sha256(self.ids)
+  return { seed = self.seed, step = self.step, count = self.ids:size(1), hash = self.hash }
 end
 
 --- Continue from what state() gave; other data than that of the state is refused.
@@ -97,6 +99,10 @@ function Windows:load_state(state)
   if state.count ~= self.ids:size(1) then
     error(("data.windows: the state is of %d ids, the data has %d"):format(state.count,
                                                                           self.ids:size(1)), 2)
+  end
+  if state.hash and state.hash ~= self:state().hash then
+    error(("data.windows: the state is of ids with SHA-256 %.12s, these have %.12s"):format(
+      state.hash, self.hash), 2)
   end
   self.seed, self.step = state.seed, state.step
 end

@@ -103,6 +103,17 @@ function core.sys.write(path, text) end
 ---@return string
 function core.sys.sha256(...) end
 
+--- CRC-32C (Castagnoli, RFC 3720) of bytes; of a longer text piece by piece, each given what came
+--- of the one before.
+--- > core.sys.crc32c("123456789") == 0xe3069283  --> true
+--- > core.sys.crc32c("6789", core.sys.crc32c "12345") == 0xe3069283  --> true
+--- > core.sys.crc32c("123456789", 0, true) == 0xe3069283  --> true
+---@param bytes string
+---@param before? integer  0 at the start
+---@param portable? boolean  without the processor's instruction; the same value
+---@return integer
+function core.sys.crc32c(bytes, before, portable) end
+
 -- ---- memory ----
 
 --- live_bytes, live_blocks, peak_bytes, cached_bytes (freed, kept for reuse) and allocations: of

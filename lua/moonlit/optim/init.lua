@@ -52,13 +52,15 @@ local function add_group(self, group, who)
   if o.betas then o.beta1, o.beta2, o.betas = o.betas[1], o.betas[2], nil end
   o.kind = kind
   self.core:group(o, tensors, splits)
+  o.names = names
+  self.groups[#self.groups + 1] = o
   for _, name in ipairs(names) do self.names[#self.names + 1] = name end
 end
 
 --- Several groups in one optimiser.
 --- @param opt {groups: {kind: string, params: list, ...}[]}  the kinds' options: see kinds above
 function optim.new(opt)
-  local self = setmetatable({ core = core.optim.new(), names = {} }, Optimizer)
+  local self = setmetatable({ core = core.optim.new(), names = {}, groups = {} }, Optimizer)
   local o = options(opt, { groups = options.required }, "optim.new")
   for i, group in ipairs(o.groups) do add_group(self, group, "optim.new: group " .. i) end
   return self
@@ -66,7 +68,7 @@ end
 
 local function single(kind)
   return function(params, opt)
-    local self = setmetatable({ core = core.optim.new(), names = {} }, Optimizer)
+    local self = setmetatable({ core = core.optim.new(), names = {}, groups = {} }, Optimizer)
     local group = { kind = kind, params = params }
     for k, v in pairs(opt or {}) do group[k] = v end
     add_group(self, group, "optim." .. kind)

@@ -7,17 +7,20 @@
 ---   run:finish("validation loss 1.9")
 ---
 --- Ctrl-C or SIGTERM: a checkpoint after the running step, exit code 75; a second one stops now.
+local check = require "moonlit.run.check"
 local checkpoint = require "moonlit.run.checkpoint"
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
 local fail = require "moonlit.run.fail"
 local files = require "moonlit.run.files"
+local guard = require "moonlit.run.guard"
 local harness = require "moonlit.run.harness"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
 local progress = require "moonlit.run.progress"
 local record = require "moonlit.run.record"
 local speed = require "moonlit.run.speed"
+local tensorboard = require "moonlit.run.tensorboard"
 local must = files.must
 
 local Run = setmetatable({}, { __index = record.methods })
@@ -25,7 +28,8 @@ Run.__index = Run
 Run.__name = "moonlit.Run"
 
 local STOPPED = 75                                   -- "checkpointed, start me again"
-local LOGS = { "metrics.jsonl", "hashes.log", "samples.jsonl" } -- cut back by a resume
+-- cut back by a resume
+local LOGS = { "metrics.jsonl", "hashes.log", "samples.jsonl", tensorboard.name }
 
 -- ---- the directory ----
 
@@ -34,6 +38,8 @@ local function open_logs(self)
   for _, name in ipairs(LOGS) do
     self.logs[name] = must(io.open(self.dir .. "/" .. name, "ab"))
   end
+  local events = self.logs[tensorboard.name]
+  if events:seek("end") == 0 then events:write(tensorboard.header(os.time())) end
 end
 
 local function close_logs(self)
@@ -88,6 +94,24 @@ function Run:track(things)
   return self
 end
 
+--- What to do about a loss or a gradient norm that is not finite: see moonlit.run.guard. Without
+--- it such a step stops the run.
+--- @param opt {policy: string?, most: integer?, batches: integer?}
+function Run:guard(opt)
+  if not self.logs then error("run:guard: call run:track first", 2) end
+  if self.watch then error("run:guard: called twice, or inside the loop", 2) end
+  self.watch = guard.new(self, opt)
+  return self
+end
+
+--- Back to the last checkpoint, inside the loop.
+function Run:rewind()
+  close_logs(self)
+  resume(self)
+  open_logs(self)
+  self.started, self.session_tokens = core.sys.clock(), 0
+end
+
 -- ---- the loop ----
 
 -- scheduled: a step that is saved in every run of these knobs, however often it is stopped; the
@@ -139,10 +163,13 @@ local function end_step(self)
 end
 
 local function next_step(self)
-  if self.current then end_step(self) end
-  if core.sys.signal() then stop(self) end
+  local what = self.current and self.watch:done()
+  if what == "back" then self.current = nil end
+  if self.current and not what then end_step(self) end
+  if core.sys.signal() and not self.current then stop(self) end
   if self.step >= self.total then return nil end
   self.current = self.step + 1
+  self.watch:begin()
   core.sys.rekey(self.seed, self.current) -- random numbers depend on (seed, step) alone
   math.randomseed(self.seed, self.current)
   return self.current
@@ -152,6 +179,12 @@ end
 --- anew each step from (seed, step).
 function Run:steps()
   if not self.logs then error("run:steps: call run:track first", 2) end
+  self.watch = self.watch or guard.new(self)
+  if harness.scratch then
+    self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
+    return check.steps(self)
+  end
+  check.start(self)
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)
@@ -173,12 +206,16 @@ end)) end
 ---        progress line; a tensor of one element counts as its number
 function Run:log(values)
   if not self.progress then error("run:log: nothing runs yet; call it inside run:steps()", 2) end
-  local step = self.current or self.step
+  local step, guarded = self.current or self.step, self.watch:logged()
+  if guarded == false then return end -- the step is run once more, or undone
   local line = { step = step }
+  for name, v in pairs(guarded or {}) do line[name] = v end
   for _, name in ipairs(options.keys(values)) do
     local v = values[name]
     if type(v) == "userdata" then v = v:item() end
-    if type(v) == "number" and (v ~= v or v == math.huge or v == -math.huge) then
+    local finite = type(v) ~= "number" or v - v == 0
+    if guarded and not finite then v = nil end
+    if not finite and not guarded then
       self.progress:close()
       fail("run: %s is %s at step %d; the last checkpoint is of step %d", name, v, step,
            math.max(0, self.saved))
@@ -187,6 +224,7 @@ function Run:log(values)
   end
   line.seconds = self.seconds + math.floor((core.sys.clock() - self.started) * 1e3) / 1e3
   self.logs["metrics.jsonl"]:write(json.encode(line), "\n")
+  self.logs[tensorboard.name]:write(tensorboard.scalars(os.time(), step, line))
   if line.loss then
     self.logs["hashes.log"]:write(("%d %s %s\n"):format(step, hex32(line.loss),
                                                         line.norm and hex32(line.norm) or "-"))
@@ -197,6 +235,7 @@ end
 --- Show and keep a sample of what the model writes.
 function Run:sample(text)
   local step = self.current or self.step
+  if self.watch and self.watch.again then return end -- it comes once more
   if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
   self.logs["samples.jsonl"]:write(json.encode { step = step, text = text }, "\n")
   self:say(("--- step %d ---\n%s\n---"):format(step, text))
@@ -212,7 +251,11 @@ end
 
 --- End the run: its last lines are printed, and kept for whoever resumes it again.
 function Run:finish(...)
-  if self.current then end_step(self) end -- the loop was left with break
+  if harness.scratch then fail("run:finish comes before the loop is through") end
+  if self.current then -- the loop was left with break
+    if not self.watch:done() then end_step(self) end
+    self.current = nil
+  end
   if self.saved ~= self.step then save(self, true) end
   self.info.step, self.info.tokens = self.step, self.tokens
   self.info.seconds = self.seconds + (self.started and core.sys.clock() - self.started or 0)

@@ -64,8 +64,9 @@ end
 --- @param what table   goes into run.json; what.steps of a finished run may grow
 function record.open(self, path, what)
   refuse_pipeline_options()
-  local dir = files.choose(path, harness.out, harness.resume)
-  self.dir = dir
+  local dir = harness.scratch or files.choose(path, harness.out, harness.resume)
+  self.dir, self.place = dir, harness.out or path
+  if harness.scratch then harness.quiet, harness.resume = true, false end
   local resumed = harness.resume and files.exists(dir .. "/run.json")
   files.mkdir(dir)
   self.lock = files.lock(dir)

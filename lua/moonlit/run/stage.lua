@@ -75,7 +75,8 @@ end
 -- of a run: what describes the process, differs from time to time, or is only for going on
 local aside = { ["run.json"] = true, ["config.json"] = true, ["log.txt"] = true, lock = true,
                 ["metrics.jsonl"] = true, ["hashes.log"] = true, ["samples.jsonl"] = true,
-                ["stage.json"] = true, ["recipe.lua"] = true, ckpt = true }
+                ["events.out.tfevents.moonlit"] = true, ["stage.json"] = true,
+                ["recipe.lua"] = true, ckpt = true }
 local to_go_on = { ["state.json"] = true, ["optim.safetensors"] = true }
 -- results are checked like the rest, but who takes this stage as input does not read them
 local not_input = { ["results.json"] = true }

@@ -1,0 +1,40 @@
+-- lua5.4 tests/spec/run/guard_recipe.lua policy=skip plant=output at=model.layers.1 batch=7
+--
+-- What guard_spec runs: a tiny model in which something stops being finite at a batch of the data.
+local ml = require "moonlit"
+
+local cfg = ml.knobs { steps = 14, policy = "", most = 3, plant = "", at = "", batch = 7, stop = 0,
+                       arch = "llama" }
+local text = ml.data.prose { bytes = 5000, seed = 2 }
+local tok = ml.text.chars { text = text }
+local run = ml.run("runs/guard", { steps = cfg.steps, seed = 1, save_every = 5 })
+local data = ml.data.windows(ml.tensor(tok:encode(text), { dtype = "i64" }),
+                             { batch = 2, length = 8 })
+local model = ml.model { arch = cfg.arch, layers = 3, heads = 2, dim = 16, vocab = tok:size(),
+                         context = 8, dropout = 0.1 }
+local opt = ml.optim.adamw(model:parameters())
+run:track { model = model, opt = opt, data = data, tok = tok }
+if cfg.policy ~= "" then run:guard { policy = cfg.policy, most = cfg.most } end
+
+local times, here = 0, false
+if cfg.plant == "output" or cfg.plant == "once" then
+  model:tap(cfg.at, function(x)
+    if here and (cfg.plant == "output" or times == 1) then return x * (0 / 0) end
+  end)
+end
+
+for step in run:steps() do
+  local batch = data:next()
+  here = data.step == cfg.batch
+  if here then times = times + 1 end
+  if here and cfg.plant == "weights" then
+    ml.no_grad(function() model:parameter(cfg.at):fill_(0 / 0) end)
+  end
+  local loss = model:loss(batch)
+  loss = here and cfg.plant == "gradient" and loss * 1e38 * 1e38 or loss
+  loss:backward()
+  local norm = opt:step { clip = 1 }
+  run:log { loss = loss, norm = norm, noise = ml.rand(1), dice = math.random(1000) }
+  if step == cfg.stop then os.exit(3) end
+end
+run:finish("weights sha256 " .. ml.ckpt.hash(model:parameters()))
