@@ -1,6 +1,6 @@
 # moonlit: one build description for developers, CI and LuaRocks.
 #   make             build in place: build/release, ./moonlit.lua, ./moonlit
-#   make quickstart  set up, build, train a small GPT and print a sample
+#   make quickstart  set up, build, go from a raw crawl to a model you can talk to
 #   make test        set up, build, run every test
 #   make help        the other targets
 
@@ -136,7 +136,7 @@ deps-dev: ; @sh tests/install.sh $(DEPS) $(DEPS_DEV)
 .PHONY: quickstart test
 quickstart: deps
 	@$(MAKE) --no-print-directory all
-	@$(LUA) recipes/shakespeare.lua preset=speedrun steps=1200 --out runs/quickstart
+	@$(LUA) recipes/quickstart.lua --out runs/quickstart
 
 SANLIB := $(if $(findstring address,$(SAN)),$(shell $(CC) -print-file-name=libasan.so))$(if $(findstring thread,$(SAN)),$(shell $(CC) -print-file-name=libtsan.so))
 test: deps-dev
@@ -150,7 +150,7 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-deps race bits anchor fuzz soak
+.PHONY: bench bench-deps race bits chain anchor fuzz soak
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
@@ -159,6 +159,8 @@ race: all
 	@sh tests/bench/race.sh "$(DATA)" $(PY)
 bits: all
 	@sh tests/bits.sh
+chain: all
+	@sh tests/chain.sh $(SIZE)
 anchor: all
 	@sh tests/anchor.sh $(DATA)
 soak: all
@@ -179,4 +181,4 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench race bits anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench race bits chain anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'

@@ -17,10 +17,11 @@ local cfg = ml.knobs {
   lr = 2e-3,         -- half a cosine, down to a tenth
   seed = 1,
   valid = 200,       -- documents to measure bits per byte on
-  items = 100,       -- of the world's tasks; 0: no tasks
+  items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
   save_every = 250,
 }
 
+if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
 local world = ml.data.world { seed = cfg.seed }
 local function traces(part, n)
   if cfg.data ~= "" then return assert(ml.data.open(cfg.data, part)) end
@@ -32,7 +33,7 @@ local function documents(part, n)
 end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("midtrain: %s; pre-train one with recipes/pretrain.lua"):format(tok), 0) end
+if not model then error(("midtrain: %s; make one with recipes/pretrain.lua"):format(tok), 0) end
 local length = model.options.context
 
 local run = ml.run("runs/midtrain", { steps = cfg.steps, seed = cfg.seed,
@@ -49,8 +50,12 @@ local opt = ml.optim.hybrid(model, { lr = cfg.lr })
 local rate = ml.optim.cosine { peak = 1, floor = 0.1, warmup = 20, steps = cfg.steps }
 run:track { model = model, opt = opt, data = data, tok = tok }
 
-local valid = { traces = ml.data.take(traces("valid", cfg.valid), cfg.valid),
-                plain = ml.data.take(documents("valid", cfg.valid), cfg.valid) }
+local on_world = cfg.items > 0
+local valid = {
+  traces = ml.data.take(on_world and world:traces("test", cfg.valid) or traces("valid", cfg.valid),
+                        cfg.valid),
+  plain = ml.data.take(on_world and world:documents("test", cfg.valid)
+                       or documents("valid", cfg.valid), cfg.valid) }
 local function bits(name) return ml.eval.bits_per_byte(model, tok, valid[name]).bits_per_byte end
 
 for step in run:steps() do
@@ -64,7 +69,7 @@ end
 
 local card = ml.eval.card(model, tok, {
   texts = { { "plain", valid.plain }, { "traces", valid.traces } },
-  tasks = cfg.items > 0 and { "sums" } or {}, world = world, n = cfg.items })
+  tasks = on_world and { "sums" } or {}, world = world, n = cfg.items })
 run:results { title = "MID", metrics = card.metrics, samples = card.samples }
 run:finish(("bits per byte of traces %.4f, of plain text %.4f"):format(
              card.metrics[2].value, card.metrics[1].value),

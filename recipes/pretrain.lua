@@ -18,10 +18,11 @@ local cfg = ml.knobs {
   lr = 3e-3,         -- flat, then down to a third over the last fifth
   seed = 1,
   valid = 200,       -- documents to measure bits per byte on
-  items = 100,       -- of the world's tasks; 0: no tasks
+  items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
   save_every = 250,
 }
 
+if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
 local world = ml.data.world { seed = cfg.seed }
 local function documents(part, n)
   if cfg.data ~= "" then return assert(ml.data.open(cfg.data, part)) end
@@ -65,13 +66,15 @@ for step in run:steps() do
   if step == 100 or step % 250 == 0 then sample() end
 end
 
--- the same lines before and after: what an untrained model needs for a byte is its first
-local valid = ml.data.take(documents("valid", cfg.valid), cfg.valid)
-local blank = ml.eval.bits_per_byte(ml.model(shape), tok, valid).bits_per_byte
+local on_world = cfg.items > 0
+local held = on_world and world:documents("test", cfg.valid) or documents("valid", cfg.valid)
+local plain = ml.data.take(held, cfg.valid)
 local card = ml.eval.card(model, tok, {
-  texts = { { "plain", valid }, { "traces", cfg.items > 0 and world:traces("test", cfg.valid) } },
-  tasks = cfg.items > 0 and { "sums" } or {}, world = world, n = cfg.items })
-run:results { title = "BASE", metrics = card.metrics, samples = card.samples,
-              notes = { ("bits per byte of plain text before training: %.3f"):format(blank) } }
+  texts = { { "plain", plain }, { "traces", on_world and world:traces("test", cfg.valid) } },
+  tasks = on_world and { "sums" } or {}, world = world, n = cfg.items })
+local blank = ml.eval.bits_per_byte(ml.model(shape), tok, plain).bits_per_byte
+table.insert(card.metrics, { name = "untrained", title = "bits per byte, plain, untrained",
+                             value = blank, unit = "bits/byte", better = "lower" })
+run:results { title = "BASE", metrics = card.metrics, samples = card.samples }
 run:finish(("bits per byte %.4f, %.4f before training"):format(card.metrics[1].value, blank),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))

@@ -16,8 +16,9 @@ local cfg = ml.knobs {
   vocab = 768,
   pretrain = { steps = 1100 },
   midtrain = { steps = 900 },
-  sft = { steps = 900 },
+  sft = { steps = 1000 },
   items = 200,              -- of each task, to measure on
+  save_every = 250,         -- steps between checkpoints
 }
 if cfg.size == "small" then
   cfg.documents, cfg.items = 600, 4
@@ -30,20 +31,23 @@ local p = ml.run.pipeline("runs/quickstart", { seed = cfg.seed, size = cfg.size 
 local data = p:stage("curate", "recipes/curate.lua", { documents = cfg.documents })
 -- 2. A tokenizer of what is left.
 local tok = p:stage("tokenizer", "recipes/tokenizer.lua", { vocab = cfg.vocab }, { data = data })
--- 3. Pre-training on it.
-local base = p:stage("pretrain", "recipes/pretrain.lua",
-                     { steps = cfg.pretrain.steps, items = cfg.items },
-                     { data = data, tokenizer = tok })
--- 4. Mid-training on worked sums, questions and answers, with some of 3 mixed in.
-local mid = p:stage("midtrain", "recipes/midtrain.lua",
-                    { steps = cfg.midtrain.steps, items = cfg.items },
-                    { model = base, replay = data })
--- 5. Fine-tuning on conversations: summaries, translations, questions, a calculator.
-local sft = p:stage("sft", "recipes/sft.lua", { steps = cfg.sft.steps, items = cfg.items },
-                    { model = mid })
--- 6. What models that only count and copy make of the same tasks.
-local rote = p:stage("baselines", "recipes/baselines.lua", { items = cfg.items },
+-- 3. What models that only count and copy make of the tasks to come.
+local rote = p:stage("baselines", "recipes/baselines.lua", { items = math.min(40, cfg.items) },
                      { tokenizer = tok })
+-- 4. Pre-training on it.
+local base = p:stage("pretrain", "recipes/pretrain.lua",
+                     { steps = cfg.pretrain.steps, items = cfg.items,
+                       save_every = cfg.save_every },
+                     { data = data, tokenizer = tok })
+-- 5. Mid-training on worked sums, questions and answers, with some of 4 mixed in.
+local mid = p:stage("midtrain", "recipes/midtrain.lua",
+                    { steps = cfg.midtrain.steps, items = cfg.items,
+                      save_every = cfg.save_every },
+                    { model = base, replay = data })
+-- 6. Fine-tuning on conversations: summaries, translations, questions, a calculator.
+local sft = p:stage("sft", "recipes/sft.lua",
+                    { steps = cfg.sft.steps, items = cfg.items, save_every = cfg.save_every },
+                    { model = mid })
 
 p:report()
 
@@ -75,3 +79,4 @@ if #failed > 0 and cfg.size ~= "small" then
   io.stderr:write("not better than before: ", table.concat(failed, ", "), "\n")
   os.exit(1, true)
 end
+p:offer_chat(sft)

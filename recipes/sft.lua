@@ -5,7 +5,8 @@
 -- conversations, { "messages": [{ "role": "user", "content": "..." }, ...] } a line, or of two
 -- fields that prompt= and reply= name; without it, the built-in world's: summaries, translations,
 -- questions over several turns, a calculator, sums, manners. Only what the assistant says is
--- learned. replay is text to keep fresh, a file; without it, the world's traces.
+-- learned. replay is text to keep fresh, a file or a run of curate.lua; without it, the world's
+-- pages and traces.
 -- Talk to the result: moonlit chat runs/sft.
 local ml = require "moonlit"
 
@@ -15,26 +16,32 @@ local cfg = ml.knobs {
   prompt = "",       -- fields of a line that holds no messages
   reply = "",
   replay = "",
-  share = 0.2,       -- of replay
+  share = 0.25,      -- of replay
   chats = 9000,      -- of the world
-  documents = 3000,  -- of the world's traces
-  steps = 900,
+  documents = 3000,  -- of the world, of each kind
+  steps = 1000,
   batch = 8,         -- rows of the model's context a step
   lr = 2e-3,         -- half a cosine, down to a twentieth
   seed = 1,
   valid = 200,       -- documents and conversations to measure on
-  items = 100,       -- of each task of the world; 0: no tasks
+  items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
   save_every = 250,
 }
 
+if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
 local world = ml.data.world { seed = cfg.seed }
 local function conversations(part, n)
   if cfg.data == "" then return world:chats(part, n) end
   return assert(ml.data.conversations(cfg.data, part, { prompt = cfg.prompt, reply = cfg.reply }))
 end
+-- pages and traces of the world in turn, and then what one of them has left
 local function documents(part, n)
   if cfg.replay ~= "" then return assert(ml.data.open(cfg.replay, part)) end
-  return world:traces(part, n)
+  local a, b = world:documents(part, n), world:traces(part, n)
+  return function()
+    a, b = b, a
+    return a() or b()
+  end
 end
 
 local model, tok = ml.load(cfg.model)
@@ -81,7 +88,7 @@ end
 local tasks = { "summary", "translate", "questions", "questions_back", "calculator", "sums" }
 local card = ml.eval.card(model, tok, {
   texts = { { "plain", cfg.items > 0 and world:documents("test", cfg.valid) },
-            { "traces", ml.data.take(documents("valid", cfg.valid), cfg.valid) } },
+            { "traces", cfg.items > 0 and world:traces("test", cfg.valid) } },
   tasks = cfg.items > 0 and tasks or {}, chat = chat, world = world, n = cfg.items,
   tools = { calculator = ml.data.tools.calculator } })
 local before, after = ml.no_grad(held_out, (ml.load(cfg.model))), ml.no_grad(held_out, model)

@@ -40,11 +40,11 @@ local LUA = {
   tensor = set(low), autograd = set(low .. " tensor"), text = set(low .. " tensor"),
   ckpt = set(low .. " tensor"), sys = set(low),
   loss = set(low .. " tensor"), optim = set(low .. " tensor"),
-  reward = set(low .. " tensor text nn"),
+  reward = set(low .. " tensor text nn eval"),
   nn = set(low .. " tensor autograd"), generate = set(low .. " tensor text nn"),
   data = set(low .. " tensor text ckpt"), eval = set(low .. " tensor text ckpt nn loss generate"),
   run = set(low .. " tensor text ckpt version"),
-  rl = set(low .. " tensor text nn loss generate reward"),
+  rl = set(low .. " tensor autograd text nn loss generate reward data ckpt"),
   meta = set "", version = set "",
 }
 local anything = set "init cli repl"

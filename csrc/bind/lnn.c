@@ -98,6 +98,7 @@ static void read_config(lua_State *L, int t, ml_config *c) {
   c->recompute = lml_optfield_boolean(L, t, "recompute", false);
   c->softcap = lml_optfield_number(L, t, "softcap", 0);
   c->dropout = lml_optfield_number(L, t, "dropout", 0);
+  c->head = lml_optfield_integer(L, t, "head", 0);
   c->init = choice(L, t, "init", inits);
   read_window(L, t, c);
 }
@@ -122,7 +123,7 @@ static int nn_model(lua_State *L) {
 static const char *const roles[] = {
   "norm1", "norm1_bias", "q", "k", "v", "q_bias", "k_bias", "v_bias", "q_norm", "k_norm", "o",
   "o_bias", "norm2", "norm2_bias", "gate", "up", "gate_bias", "up_bias", "down", "down_bias",
-  "embedding", "positions", "norm", "norm_bias", "head"};
+  "embedding", "positions", "norm", "norm_bias", "head", "score"};
 
 /* parameters(self) -> list of { name =, tensor =, role =, layer = 1-based or nil }, in order */
 static int model_parameters(lua_State *L) {
@@ -270,11 +271,26 @@ static int forward_blocks(lua_State *L) {
   return result(L, ml_blocks(lml_newtensor(L), p, (int)first - 1, (int)last - 1, x), 1);
 }
 
+/* logprobs(self, x, temperature, entropy) */
 static int forward_logprobs(lua_State *L) {
   ml_plan *p = lml_checkbox(L, 1, FORWARD);
   ml_tensor *x = lml_checktensor(L, 2);
   double t = lml_optnumber(L, 3, 1);
-  return result(L, ml_head_logprobs(lml_newtensor(L), p, x, t), 1);
+  bool entropy = lua_toboolean(L, 4);
+  return result(L, ml_head_logprobs(lml_newtensor(L), p, x, t, entropy), 1);
+}
+
+/* kl(self, x, teacher, its x, kind, beta, temperature) */
+static int forward_kl(lua_State *L) {
+  static const char *const kinds[] = {"forward", "reverse", "js", NULL};
+  ml_plan *p = lml_checkbox(L, 1, FORWARD), *q = lml_checkbox(L, 3, FORWARD);
+  ml_tensor *x = lml_checktensor(L, 2), *tx = lml_checktensor(L, 4);
+  ml_divergence how = {.beta = lml_optnumber(L, 6, 0.5), .temperature = lml_optnumber(L, 7, 1)};
+  const char *kind = lml_checkstring(L, 5, NULL);
+  while (kinds[how.kind] && strcmp(kinds[how.kind], kind) != 0) how.kind++;
+  if (!kinds[how.kind])
+    return lml_error(L, "kl: kind must be forward, reverse or js, got \"%s\"", kind);
+  return result(L, ml_head_kl(lml_newtensor(L), p, x, q, tx, &how), 1);
 }
 
 /* loss(self, x, mean) -> tensor, sum of weights */
@@ -370,8 +386,9 @@ static int nn_plans(lua_State *L) {
 static const luaL_Reg model_methods[] = {{"parameters", model_parameters}, {NULL, NULL}};
 static const luaL_Reg forward_methods[] = {
   {"embed", forward_embed}, {"blocks", forward_blocks}, {"logprobs", forward_logprobs},
-  {"loss", forward_loss}, {"hidden", forward_hidden}, {"logits", forward_logits},
-  {"next", forward_next}, {"positions", forward_positions}, {NULL, NULL}};
+  {"kl", forward_kl}, {"loss", forward_loss}, {"hidden", forward_hidden},
+  {"logits", forward_logits}, {"next", forward_next},
+  {"positions", forward_positions}, {NULL, NULL}};
 static const luaL_Reg cache_methods[] = {
   {"length", cache_length}, {"truncate", cache_truncate}, {"copy", cache_copy},
   {"slots", cache_slots}, {"capacity", cache_capacity}, {NULL, NULL}};

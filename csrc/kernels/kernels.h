@@ -29,6 +29,11 @@ typedef struct {
   double top_p, min_p; /* 1 and 0: all; in this order, as Hugging Face's warpers */
 } ml_sampling;
 
+/* Divergences of two distributions, ours and theirs (divergence.c): KL(theirs || ours),
+** KL(ours || theirs), and, with m = (1 - beta) ours + beta theirs, beta KL(theirs || m) +
+** (1 - beta) KL(ours || m) */
+enum { ML_KL_FORWARD, ML_KL_REVERSE, ML_KL_JS };
+
 struct ml_attention; /* attention.h's */
 struct ml_segment;
 

@@ -3,6 +3,8 @@
 #include "kernels/isa.h"
 #include "kernels/math.h"
 
+#define LOWEST ((real)-1e4) /* what a probability of 0 is multiplied with: no infinity */
+
 static real max_of(const real *x, int64_t n) {
   vf m = v_set(-INFINITY);
   for (int64_t i = 0; i < n; i += 16) m = v_max(v_loadn_or(x + i, n - i, -INFINITY), m);
@@ -74,14 +76,35 @@ void K(log_softmax_grad)(real *dx, const real *dy, const real *y, int64_t r0, in
   }
 }
 
-/* a block of n ids joins the running pair: the larger maximum wins, the other sum shrinks */
-static void lse_add(real *max, real *sum, const real *z, int64_t n) {
-  real m = max_of(z, n);
+/* the same sum, and *dot, that of exp(x - m) (x - m); an id that cannot be adds nothing */
+static real exp_dot(real *dot, const real *x, int64_t n, real m) {
+  vf s = v_zero(), d = v_zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    vf t = v_sub(v_loadn_or(x + i, n - i, -INFINITY), v_set(m)), e = v_exp_low(t);
+    s = v_add(s, e);
+    d = v_fma(e, v_max(t, v_set(LOWEST)), d);
+  }
+  *dot = v_sum(d);
+  return v_sum(s);
+}
+
+/* a block's (m, s, d) joins dot, the sum of exp(z - max) (z - max), before its pair is joined */
+static real dot_add(real dot, real max, real sum, real m, real s, real d) {
+  if (max == -INFINITY) return d; /* the first */
+  if (m > max) return (dot + sum * (max - m)) * exp_of(max - m) + d;
+  return dot + (d + s * (m - max)) * exp_of(m - max);
+}
+
+/* a block of n ids joins the running pair: the larger maximum wins, the other sum shrinks. dot may
+** be NULL */
+static void lse_add(real *max, real *sum, real *dot, const real *z, int64_t n) {
+  real m = max_of(z, n), d;
   if (m == -INFINITY) { /* every id of the block is forbidden: adds 0, or NaN if one is NaN */
     *sum += exp_sum(NULL, z, n, 0);
     return;
   }
-  real s = exp_sum(NULL, z, n, m);
+  real s = dot ? exp_dot(&d, z, n, m) : exp_sum(NULL, z, n, m);
+  if (dot) *dot = dot_add(*dot, *max, *sum, m, s, d);
   if (m > *max) *sum = *sum * exp_of(*max - m) + s, *max = m;
   else *sum = *sum + s * exp_of(m - *max);
 }
@@ -90,7 +113,22 @@ void K(row_lse_add)(real *max, real *sum, const real *z, int64_t ldz, int64_t r0
                     int64_t n, bool first) {
   for (int64_t r = r0; r < r1; r++) {
     if (first) max[r] = -INFINITY, sum[r] = 0;
-    lse_add(max + r, sum + r, z + r * ldz, n);
+    lse_add(max + r, sum + r, NULL, z + r * ldz, n);
+  }
+}
+
+void K(row_entropy_add)(real *max, real *sum, real *dot, const real *z, int64_t ldz, int64_t r0,
+                        int64_t r1, int64_t n, bool first) {
+  for (int64_t r = r0; r < r1; r++) {
+    if (first) max[r] = -INFINITY, sum[r] = 0, dot[r] = 0;
+    lse_add(max + r, sum + r, dot + r, z + r * ldz, n);
+  }
+}
+
+void K(row_entropy_end)(real *y, const real *sum, const real *dot, int64_t r0, int64_t r1) {
+  for (int64_t r = r0; r < r1; r += 16) {
+    vf s = v_loadn(sum + r, r1 - r);
+    v_storen(y + r, v_sub(v_log(s), v_div(v_loadn(dot + r, r1 - r), s)), r1 - r);
   }
 }
 
@@ -104,7 +142,7 @@ void K(row_lse)(real *lse, const real *z, int64_t ldz, int64_t r0, int64_t r1, i
     real sum = 0;
     lse[r] = -INFINITY;
     for (int64_t b = 0; b < V; b += ML_DET_HEAD_VOCAB)
-      lse_add(lse + r, &sum, z + r * ldz + b,
+      lse_add(lse + r, &sum, NULL, z + r * ldz + b,
               V - b < ML_DET_HEAD_VOCAB ? V - b : ML_DET_HEAD_VOCAB);
     K(row_lse_end)(lse + r, &sum, 0, 1);
   }
@@ -121,6 +159,26 @@ void K(ce_grad)(real *z, int64_t ldz, const real *lse, const int64_t *ids, int64
     vf l = v_set(lse[r]), k = v_set(g[r]);
     for (int64_t i = 0; i < V; i += 16)
       v_storen(zr + i, v_mul(v_exp_low(v_sub(v_loadn(zr + i, V - i), l)), k), V - i);
+    int64_t id = ids[r] - first;
+    if (id >= 0 && id < V) zr[id] -= g[r];
+  }
+}
+
+void K(entropy_grad)(real *z, int64_t ldz, const real *lse, const real *entropy,
+                     const int64_t *ids, int64_t first, const real *g, const real *ge, int64_t r0,
+                     int64_t r1, int64_t V) {
+  for (int64_t r = r0; r < r1; r++) {
+    real *zr = z + r * ldz;
+    if (g[r] == 0 && ge[r] == 0) {
+      memset(zr, 0, (size_t)V * sizeof *zr);
+      continue;
+    }
+    vf l = v_set(lse[r]), h = v_set(entropy[r]), k = v_set(g[r]), ke = v_set(ge[r]);
+    for (int64_t i = 0; i < V; i += 16) {
+      vf logp = v_sub(v_loadn(zr + i, V - i), l);
+      vf slope = v_fnma(ke, v_add(v_max(logp, v_set(LOWEST)), h), k);
+      v_storen(zr + i, v_mul(v_exp_low(logp), slope), V - i);
+    }
     int64_t id = ids[r] - first;
     if (id >= 0 && id < V) zr[id] -= g[r];
   }

@@ -56,6 +56,8 @@ static int check_numbers(const ml_config *c) {
     return ml_fail(ML_ERANGE, "model: softcap must not be negative, got %g", c->softcap);
   if (!(c->dropout >= 0 && c->dropout < 1))
     return ml_fail(ML_ERANGE, "model: dropout must be in [0, 1), got %g", c->dropout);
+  if (c->head != 0 && c->head != 1)
+    return ml_fail(ML_ERANGE, "model: head must be 0 or 1, got %lld", (long long)c->head);
   for (int i = 0; i < c->npattern; i++)
     if (c->window[i] < 0)
       return ml_fail(ML_ERANGE, "model: window must not be negative, got %lld",
@@ -93,14 +95,14 @@ static const char *const llama_names[ML_P_COUNT] = {
   "post_attention_layernorm.weight", "post_attention_layernorm.bias", "mlp.gate_proj.weight",
   "mlp.up_proj.weight", "mlp.gate_proj.bias", "mlp.up_proj.bias", "mlp.down_proj.weight",
   "mlp.down_proj.bias", "model.embed_tokens.weight", "model.embed_positions.weight",
-  "model.norm.weight", "model.norm.bias", "lm_head.weight"};
+  "model.norm.weight", "model.norm.bias", "lm_head.weight", "score.weight"};
 static const char *const gpt2_names[ML_P_COUNT] = {
   "ln_1.weight", "ln_1.bias", "attn.c_attn.weight", NULL, NULL, "attn.c_attn.bias", NULL, NULL,
   "attn.q_norm.weight", "attn.k_norm.weight", "attn.c_proj.weight", "attn.c_proj.bias",
   "ln_2.weight", "ln_2.bias", "mlp.c_gate.weight", "mlp.c_fc.weight", "mlp.c_gate.bias",
   "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias", "transformer.wte.weight",
   "transformer.wpe.weight", "transformer.ln_f.weight", "transformer.ln_f.bias",
-  "lm_head.weight"};
+  "lm_head.weight", "score.weight"};
 
 void ml_module_name(const ml_config *c, int layer, char out[64]) {
   snprintf(out, 64, c->names == ML_NAMES_GPT2 ? "transformer.h.%d" : "model.layers.%d", layer);
@@ -121,6 +123,7 @@ static bool has(const ml_config *c, int role) {
     case ML_P_UP_BIAS: case ML_P_DOWN_BIAS: return c->mlp_bias;
     case ML_P_WPE: return c->positions == ML_POS_LEARNED;
     case ML_P_HEAD: return !c->tied;
+    case ML_P_SCORE: return c->head > 0;
     default: return true;
   }
 }
@@ -141,6 +144,7 @@ static void shape_of(const ml_config *c, int role, int64_t size[2]) {
     case ML_P_GATE_BIAS: case ML_P_UP_BIAS: rows = w.F; break;
     case ML_P_DOWN: rows = w.d, cols = w.F; break;
     case ML_P_WTE: case ML_P_HEAD: rows = c->vocab, cols = w.d; break;
+    case ML_P_SCORE: rows = c->head, cols = w.d; break;
     case ML_P_WPE: rows = c->context, cols = w.d; break;
     default: break; /* gains and biases as wide as the stream */
   }
@@ -208,7 +212,7 @@ int ml_config_estimate(const ml_config *c, int64_t rows, int64_t length, ml_esti
     int64_t numel = spec[i].size[0] * (spec[i].ndim == 2 ? spec[i].size[1] : 1);
     bool table = spec[i].role == ML_P_WTE || spec[i].role == ML_P_WPE;
     e->params += numel;
-    if (spec[i].ndim == 2 && !table) e->matmul_params += numel;
+    if (spec[i].ndim == 2 && !table && spec[i].role != ML_P_SCORE) e->matmul_params += numel;
   }
   ml_free(spec);
   if (c->tied) e->matmul_params += c->vocab * c->dim;

@@ -136,7 +136,7 @@ static double start_width(const ml_config *c, int role, bool *uniform) {
   *uniform = speedrun && role < ML_P_LAYER;
   if (role == ML_P_O || role == ML_P_DOWN) /* what writes into the residual stream */
     return speedrun ? 0 : c->init == ML_INIT_GPT2 ? 0.02 / sqrt(2 * (double)c->layers) : 0.02;
-  if (!speedrun) return 0.02;
+  if (!speedrun || role == ML_P_SCORE) return 0.02;
   if (role == ML_P_WTE || role == ML_P_WPE) return 0.8;
   if (role == ML_P_HEAD) return 0.001;
   return role == ML_P_UP || role == ML_P_GATE ? 0.4 * s : s;

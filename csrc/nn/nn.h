@@ -36,6 +36,7 @@ typedef struct {
   int activation;
   bool attn_bias, out_bias, mlp_bias, tied, embed_norm, recompute;
   double softcap, dropout;         /* 0 = off */
+  int64_t head;                    /* 1: a head for scores beside that for the vocabulary */
   int init;
 } ml_config;
 int ml_config_check(const ml_config *c); /* every number and combination, before any memory */
@@ -46,7 +47,8 @@ enum {
   ML_P_LN1, ML_P_LN1_BIAS, ML_P_Q, ML_P_K, ML_P_V, ML_P_Q_BIAS, ML_P_K_BIAS, ML_P_V_BIAS,
   ML_P_Q_NORM, ML_P_K_NORM, ML_P_O, ML_P_O_BIAS, ML_P_LN2, ML_P_LN2_BIAS, ML_P_GATE, ML_P_UP,
   ML_P_GATE_BIAS, ML_P_UP_BIAS, ML_P_DOWN, ML_P_DOWN_BIAS, ML_P_LAYER,
-  ML_P_WTE = ML_P_LAYER, ML_P_WPE, ML_P_NORM, ML_P_NORM_BIAS, ML_P_HEAD, ML_P_COUNT
+  ML_P_WTE = ML_P_LAYER, ML_P_WPE, ML_P_NORM, ML_P_NORM_BIAS, ML_P_HEAD, ML_P_SCORE,
+  ML_P_COUNT
 };
 typedef struct {
   char name[80];
@@ -96,12 +98,18 @@ void ml_plan_free(ml_plan *p); /* drops one reference; accepts NULL */
 /* (B, T) i32: the position of each row in its document */
 int ml_plan_positions(ml_tensor **out, const ml_plan *p);
 
-/* ---- embed.c, block.c, head.c: the nodes. x, y: (B, T, d), or (N, d) with a cache ---- */
+/* ---- embed.c, block.c, head.c, kl.c: the nodes. x, y: (B, T, d), or (N, d) with a cache ---- */
 int ml_embed(ml_tensor **y, ml_plan *p);
 /* blocks first..last, 0-based, inclusive */
 int ml_blocks(ml_tensor **y, ml_plan *p, int first, int last, ml_tensor *x);
-/* (B, T): log p of every id given the earlier ones of its document, 0 at a document's first */
-int ml_head_logprobs(ml_tensor **y, ml_plan *p, ml_tensor *x, double temperature);
+/* (B, T): log p of every id given the earlier ones of its document, 0 at a document's first; with
+** entropy (2, B, T): and the entropy of the distribution that id was drawn from, in nats */
+int ml_head_logprobs(ml_tensor **y, ml_plan *p, ml_tensor *x, double temperature, bool entropy);
+/* (B, T): the divergence of those distributions from the ones of teacher q over the same batch; a
+** gradient for p's side only. beta is the teacher's share of JS's mixture */
+typedef struct { int kind /* ML_KL_* */; double beta, temperature; } ml_divergence;
+int ml_head_kl(ml_tensor **y, ml_plan *p, ml_tensor *x, ml_plan *q, ml_tensor *tx,
+               const ml_divergence *how);
 /* minus the sum (or mean) of weight * log p over the learned ids; *count is the sum of weights */
 int ml_head_loss(ml_tensor **y, double *count, ml_plan *p, ml_tensor *x, bool mean);
 int ml_head_hidden(ml_tensor **y, ml_plan *p, ml_tensor *x); /* after the final norm */

@@ -13,7 +13,8 @@ local modules = {
   autograd = "moonlit.autograd", ckpt = "moonlit.ckpt", data = "moonlit.data",
   eval = "moonlit.eval",
   json = "moonlit.json", knobs = "moonlit.run.knobs", nn = "moonlit.nn",
-  optim = "moonlit.optim", run = "moonlit.run", text = "moonlit.text",
+  optim = "moonlit.optim", reward = "moonlit.reward", rl = "moonlit.rl", run = "moonlit.run",
+  text = "moonlit.text",
 }
 
 local face = { version = require("moonlit.version").moonlit, isa = core.sys.isa,

@@ -159,6 +159,14 @@ static void run_sample(const ml_kernels *k, const call *t) {
   k->sample(IDX, Y2, t->a, t->n, &how, t->q * 7 - (int)(t->q * 7), tmp, ids);
 }
 
+CASE(row_entropy_add, Y, Y2, Y3, t->a, t->ld, RANGE, t->n, t->flag)
+CASE(row_entropy_end, Y, t->a, t->b, RANGE)
+CASE(entropy_grad, Y, t->ld, t->a, t->b, columns, t->flag ? 3 : 0, t->c, t->c + 8, RANGE, t->n)
+CASE(kl_add, Y, Y2, t->a, t->ld, t->b, t->c, t->ld, t->b + 8, (int)(t->seed % 3), t->p, RANGE,
+     t->n, t->flag)
+CASE(kl_grad, Y, t->ld, t->b, t->c, t->ld, t->b + 8, t->a, t->a + 8, (int)(t->seed % 3), t->p,
+     RANGE, t->n)
+
 /* what the range counts, whether it may be split, whether rows must have something in them */
 enum { ELEMENTS = 1, SPLITS = 2, NOT_EMPTY = 4, FINITE = 8 };
 static const struct {
@@ -181,6 +189,7 @@ static const struct {
   R(pick_row)
   E(uniform) E(normal) E(dropout) E(adamw) E(sgd) E(muon_momentum)
   {"sample", NOT_EMPTY | FINITE, run_sample},
+  R(row_entropy_add) R(row_entropy_end) N(entropy_grad) R(kl_add) R(kl_grad)
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -641,6 +650,46 @@ static void log_sum_exp_in_blocks(void **s) {
   assert_true(isnan(lse));
 }
 
+/* by blocks of 7 columns, against plain loops */
+static void entropy_and_divergences(void **s) {
+  enum { BLOCK = 7 };
+  const ml_kernels *k = ml_k(ML_F64);
+  static double z[CELLS];
+  double lse[ROWS], tlse[ROWS], sum[ROWS], dot[ROWS], ours[ROWS], theirs[ROWS];
+  (void)s;
+  draw64();
+  for (int i = 0; i < CELLS; i++) z[i] = x64[CELLS - 1 - i];
+  k->row_lse(tlse, z, COLS, 0, ROWS, COLS);
+  for (int c = 0; c < COLS; c += BLOCK)
+    k->row_entropy_add(lse, sum, dot, x64 + c, COLS, 0, ROWS, COLS - c < BLOCK ? COLS - c : BLOCK,
+                       c == 0);
+  k->row_entropy_end(dot, sum, dot, 0, ROWS), k->row_lse_end(lse, sum, 0, ROWS);
+  for (int r = 0; r < ROWS; r++) {
+    double h = 0;
+    for (int c = 0; c < COLS; c++) {
+      double l = x64[r * COLS + c] - lse[r];
+      h -= exp(l) * l;
+    }
+    near64(dot[r], h, 1e-13);
+  }
+  for (int kind = ML_KL_FORWARD; kind <= ML_KL_JS; kind++) {
+    double beta = .3;
+    for (int c = 0; c < COLS; c += BLOCK)
+      k->kl_add(ours, theirs, x64 + c, COLS, lse, z + c, COLS, tlse, kind, beta, 0, ROWS,
+                COLS - c < BLOCK ? COLS - c : BLOCK, c == 0);
+    for (int r = 0; r < ROWS; r++) {
+      double a = 0, b = 0;
+      for (int c = 0; c < COLS; c++) {
+        double p = exp(x64[r * COLS + c] - lse[r]), q = exp(z[r * COLS + c] - tlse[r]);
+        double m = (1 - beta) * p + beta * q;
+        if (kind != ML_KL_FORWARD) a += p * log(p / (kind == ML_KL_JS ? m : q));
+        if (kind != ML_KL_REVERSE) b += q * log(q / (kind == ML_KL_JS ? m : p));
+      }
+      near64(ours[r], a, 1e-13), near64(theirs[r], b, 1e-13);
+    }
+  }
+}
+
 static void extremes_and_order(void **s) {
   (void)s;
   const ml_kernels *k = ml_k(ML_F32);
@@ -883,7 +932,8 @@ int main(int argc, char **argv) {
     cmocka_unit_test(slopes_match_differences), cmocka_unit_test(rows_against_plain_loops),
     cmocka_unit_test(row_gradients_match_differences),
     cmocka_unit_test(gain_gradients_and_swiglu), cmocka_unit_test(cross_entropy_and_rope),
-    cmocka_unit_test(log_sum_exp_in_blocks), cmocka_unit_test(extremes_and_order),
+    cmocka_unit_test(log_sum_exp_in_blocks), cmocka_unit_test(entropy_and_divergences),
+    cmocka_unit_test(extremes_and_order),
     cmocka_unit_test(updates_are_the_formulas), cmocka_unit_test(moments_never_stay_subnormal),
     cmocka_unit_test(uniforms_are_philoxs_words), cmocka_unit_test(random_statistics),
     cmocka_unit_test(half_casts_are_exact_and_round_to_even),

@@ -147,3 +147,16 @@ for name, text in pairs {
 } do
   write("words", name, text)
 end
+
+-- ---- texts to learn BPE from ----
+
+for name, text in pairs {
+  empty = "", one = "a", prose = "the moon rose over the harbour, the moon set over the harbour.\n",
+  runs = ("a"):rep(70) .. (" "):rep(40) .. ("ab"):rep(50), numbers = "12 345 12 345 x1x1x1",
+  scripts = "na\u{ef}ve \u{4f60}\u{597d} \u{4f60}\u{597d} \u{1f44d}\u{1f3fd}e\u{301}",
+  invalid = "\xff\xfeab\xc3\x28ab\xe2\x82ab\xf5", special = "<|e|><|e <|e|> |>",
+  merges = string.pack("<i4i4i4i4", 97, 98, 98, 97) .. "abababab", nul = "a\0b\0a\0b\0",
+  pattern = "(a|b)+\\p{L}*(?=x)",
+} do
+  write("bpe", name, text)
+end

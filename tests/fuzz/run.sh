@@ -16,7 +16,7 @@ for source in tests/fuzz/*_fuzz.c; do
     json) bind="csrc/bind/ljson.c $build/bind/laux.o" leaks=0 ;;
   esac
   clang -g -O1 -std=gnu11 -fsanitize=address,undefined,fuzzer -fno-sanitize-recover=all \
-    -Icsrc -I/usr/include/lua5.4 "$source" csrc/ckpt/*.c csrc/data/*.c csrc/base/reader.c csrc/base/checked.c \
+    -Icsrc -I/usr/include/lua5.4 "$source" csrc/ckpt/*.c csrc/data/*.c csrc/text/*.c csrc/base/reader.c csrc/base/checked.c \
     $bind "$build/libmoonlit.a" -Wl,--allow-multiple-definition \
     -pthread -lm -lz -ljansson -lpcre2-8 -lutf8proc -lcrypto -llua5.4 -o "$out/$name"
   mkdir -p "$out/corpus/$name"

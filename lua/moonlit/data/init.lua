@@ -1,12 +1,14 @@
---- What a model learns from: documents read, judged and written, ids cut into batches, conversations
---- with their loss mask, and a world to try things on. A part is loaded when its name is first used.
+--- What a model learns from: documents read, judged and written, ids cut into batches,
+--- conversations with their loss mask, and a world to try things on. A part is loaded when its name
+--- is first used.
 local options = require "moonlit.options"
 
 -- names that are modules
 local modules = {
   chat = "moonlit.data.chat", conversations = "moonlit.data.conversations",
   decontaminate = "moonlit.data.decontaminate",
-  dedup = "moonlit.data.dedup", filter = "moonlit.data.filter", ledger = "moonlit.data.ledger",
+  dedup = "moonlit.data.dedup", filter = "moonlit.data.filter", judge = "moonlit.data.judge",
+  ledger = "moonlit.data.ledger",
   mix = "moonlit.data.mix", open = "moonlit.data.open", packed = "moonlit.data.packed",
   pii = "moonlit.data.pii", prose = "moonlit.data.prose", read = "moonlit.data.read",
   sequences = "moonlit.data.sequences", shard = "moonlit.data.shard", take = "moonlit.data.take",

@@ -33,9 +33,9 @@ end
 
 --- @param model Model
 --- @param tok Tokenizer
---- @param opt table  texts: { { name, documents or false }, ... } to measure bits per byte on; tasks: names
----   of tasks, answered through `chat`, or, without one, as plain documents; world, part ("test"),
----   n (100) items of each, tools, batch (64)
+--- @param opt table  texts: { { name, documents or false }, ... } to measure bits per byte on;
+---   tasks: names of tasks, answered through `chat`, or, without one, as plain documents; world,
+---   part ("test"), n (100) items of each, tools, batch (64)
 --- @return { metrics: table[], samples: table[] }  with a line for replies that ended by themselves
 ---   where there is a chat
 return function(model, tok, opt)

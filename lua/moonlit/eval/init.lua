@@ -6,8 +6,11 @@ return {
   bits_per_byte = require "moonlit.eval.bits_per_byte",
   choice = require "moonlit.eval.choice",
   run = require "moonlit.eval.run",
+  card = require "moonlit.eval.card",
   plain = require "moonlit.eval.plain",
   tasks = require "moonlit.eval.tasks",
+  rouge_l = require("moonlit.eval.overlap").rouge_l,
+  chrf = require("moonlit.eval.overlap").chrf,
   match = require "moonlit.eval.match",
   wilson = require("moonlit.eval.interval").wilson,
   baseline = {

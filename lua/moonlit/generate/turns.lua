@@ -9,9 +9,12 @@
 local options = require "moonlit.options"
 local gen = require "moonlit.generate"
 
---- rounds: turns of the assistant at most; tools: name -> function(arguments) -> text. The others
---- are those of model:generate, without stop and tokenizer, which the chat knows.
-local defaults = { tools = {}, rounds = 4 }
+--- rounds: turns of the assistant at most; tools: name -> function(arguments) -> text.
+--- reply(i, message, c) -> messages or nil: what comes back to result number i, so far c, after a
+--- turn that calls no tools; nothing ends the conversation, and so does a turn that was cut (it is
+--- told of those too: c.stopped is false). The others are those of model:generate, without stop and
+--- tokenizer, which the chat knows.
+local defaults = { tools = {}, rounds = 4, reply = options.optional }
 for _, name in ipairs(options.keys(gen.defaults)) do
   if name ~= "stop" and name ~= "tokenizer" then defaults[name] = gen.defaults[name] end
 end
@@ -48,17 +51,24 @@ local function take(c, said, chat)
   return message
 end
 
--- the results of a message's calls, if there are any and they leave room for an answer
-local function answer_calls(c, message, chat, o, context)
-  if not c.stopped or not message.tool_calls then return false end
+local function run_tools(calls, tools)
   local results = {}
-  for i, call in ipairs(message.tool_calls) do
-    results[i] = { role = "tool", content = run_tool(call, o.tools) }
+  for i, call in ipairs(calls) do
+    results[i] = { role = "tool", content = run_tool(call, tools) }
   end
-  local ids = chat:follow(results)
+  return results
+end
+
+-- what comes back to a message goes in, if anything does and it leaves room for an answer
+local function answer(c, message, chat, o, context)
+  local back
+  if c.stopped and message.tool_calls then back = run_tools(message.tool_calls, o.tools)
+  elseif o.reply then back = o.reply(o.place[c], message, c) end
+  if not c.stopped or not back then return false end
+  local ids = chat:follow(back)
   c.stopped = #c.ids + #ids < context
   if not c.stopped then return false end
-  extend(c.messages, results)
+  extend(c.messages, back)
   feed(c, ids)
   return true
 end
@@ -66,7 +76,7 @@ end
 local function generate_options(o, chat, samples)
   local g = {}
   for k, v in pairs(o) do g[k] = v end
-  g.tools, g.rounds, g.samples = nil, nil, samples
+  g.tools, g.rounds, g.reply, g.place, g.samples = nil, nil, nil, nil, samples
   g.stop = chat.stop
   return g
 end
@@ -78,7 +88,7 @@ local function round(model, chat, active, o, samples)
   local said = gen.generate(model, prompts, generate_options(o, chat, samples))
   for i, c in ipairs(active) do
     local message = take(c, said[i], chat)
-    if answer_calls(c, message, chat, o, model.options.context) then going[#going + 1] = c end
+    if answer(c, message, chat, o, model.options.context) then going[#going + 1] = c end
   end
   return going
 end
@@ -108,6 +118,9 @@ local function check(chat, conversations, o)
          or conversations[1].role then
     error("converse: expected a list of conversations, each a list of messages", 3)
   end
+  if o.reply ~= nil and type(o.reply) ~= "function" then
+    error("converse: reply must be a function, got " .. type(o.reply), 3)
+  end
   for _, key in ipairs { "rounds", "samples" } do
     if (math.tointeger(o[key]) or 0) < 1 then
       error(("converse: %s must be a positive integer, got %s"):format(key, tostring(o[key])), 3)
@@ -131,6 +144,8 @@ return function(model, chat, conversations, opt)
   check(chat, conversations, o)
   local all = start(chat, conversations, o, model.options.context)
   local active, samples = all, o.samples
+  o.place = {}
+  for i, c in ipairs(all) do o.place[c] = i end
   for _ = 1, o.rounds do
     if #active == 0 then break end
     active, samples = round(model, chat, active, o, samples), 1

@@ -6,7 +6,8 @@
 --- In a block: prose; examples, which begin with >, go on indented and give their result behind
 --- -->; @param, @return and the other tags of LuaCATS, which go on indented too.
 local meta = { areas = { "core", "tensor", "elementwise", "reduce", "shape", "blocks", "nn",
-                         "optim", "files", "data", "stats", "sys" } }
+                         "optim", "files", "data", "stats", "text",
+                         "sys" } }
 
 local function words(list) return table.concat(list, " ") end
 

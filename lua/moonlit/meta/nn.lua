@@ -91,11 +91,30 @@ function Forward:embed() end
 function Forward:blocks(first, last, x) end
 
 --- (B, T): log p of every id given the earlier ones of its document, in nats; 0 at a document's
---- first.
+--- first. With entropy (2, B, T): also the entropy of the distribution each was drawn from.
+--- > m = core.nn.model({ layers = 1, heads = 1, dim = 8, vocab = 5, context = 4 }, 1)
+--- > f = core.nn.forward(m, ml.tensor {{ 0, 1, 2 }}, nil, nil, true, true)
+--- > f:logprobs(f:embed(), 1, true):shape()  --> { 2, 1, 3 }
 ---@param x Tensor
 ---@param temperature? number  = 1; 0 counts as 1
+---@param entropy? boolean  = false
 ---@return Tensor
-function Forward:logprobs(x, temperature) end
+function Forward:logprobs(x, temperature, entropy) end
+
+--- (B, T): how far those distributions are from the ones a teacher has for the same batch, in nats
+--- over the whole vocabulary. Only self's side gets a gradient.
+--- > m = core.nn.model({ layers = 1, heads = 1, dim = 8, vocab = 5, context = 4 }, 1)
+--- > f = core.nn.forward(m, ml.tensor {{ 0, 1, 2 }}, nil, nil, true, true)
+--- > g = core.nn.forward(m, ml.tensor {{ 0, 1, 2 }}, nil, nil, true, true)
+--- > f:kl(f:embed(), g, g:embed(), "forward")  --> {{ 0.0000, 0.0000, 0.0000 }}
+---@param x Tensor
+---@param teacher moonlit.Forward  of a model with the same vocabulary and dtype
+---@param tx Tensor       the teacher's stream
+---@param kind string     "forward", KL(teacher || self), "reverse", or "js"
+---@param beta? number    = 0.5: the teacher's share of JS's mixture
+---@param temperature? number  = 1; of both
+---@return Tensor
+function Forward:kl(x, teacher, tx, kind, beta, temperature) end
 
 --- Minus the sum, or mean, of weight * log p over the learned ids, in nats, and the sum of weights.
 ---@param x Tensor

@@ -15,6 +15,9 @@
 --- Rapids and later). Either gives the same bits everywhere; ml.native(dtype) says whether this
 --- machine is made for it.
 ---
+--- head = 1 adds a head of one number beside the one for the vocabulary, for rewards and values:
+--- model:scores(batch); model:with_head(1) gives one to a model that has been trained.
+---
 --- A batch is { ids = (B, T), mask = (B, T)?, doc = (B, T)? }; nobody shifts anything. Dropout is
 --- on wherever gradients are recorded, off under ml.no_grad.
 local core = require "moonlit.core"
@@ -35,7 +38,7 @@ local own = {
   vocab = options.required, context = options.required,
   kv_heads = options.optional, head_dim = options.optional, hidden = options.optional,
   dtype = "f32", dropout = 0, recompute = false, window = 0, seed = options.optional,
-  bias = options.optional, fused = true, block = options.optional,
+  bias = options.optional, fused = true, block = options.optional, head = 0,
 }
 local biases = { "attn_bias", "out_bias", "mlp_bias", "norm_bias" }
 
@@ -62,7 +65,7 @@ local function resolve(given, level)
     if type(c[k]) == "function" then c[k] = math.type(o.dim) == "integer" and c[k](o) or 0 end
   end
   for _, k in ipairs { "layers", "heads", "dim", "vocab", "context", "kv_heads", "head_dim",
-                       "dtype", "dropout", "recompute", "window" } do
+                       "dtype", "dropout", "recompute", "window", "head" } do
     c[k] = o[k]
   end
   for _, k in ipairs(biases) do
@@ -178,6 +181,23 @@ function Model:load_state(list)
   end
 end
 
+--- A model with the same weights and a new score head: an SFT model becomes the start of a reward
+--- or value model. Its name is score.weight, its first values are drawn from N(0, 0.02).
+--- @param head integer  1; 0 leaves the head out
+--- @param opt? {seed: integer?}  of the new head; the state's unless given
+function Model:with_head(head, opt)
+  local o = options(opt, { seed = options.optional }, "with_head")
+  local c = self:config()
+  c.head, c.seed, c.block = head, o.seed, self.block
+  local copy = model.new(c)
+  core.autograd.no_grad(function()
+    for _, p in ipairs(copy.list) do
+      if p.name ~= "score.weight" then p.tensor:copy_(self.by_name[p.name]) end
+    end
+  end)
+  return copy
+end
+
 -- ---- taps ----
 
 -- "model.layers.3" -> 4, the embedding -> 0
@@ -260,14 +280,23 @@ local function check_batch(batch, who)
   end
 end
 
--- use(f, x): what the head makes of the stream
-local function run(self, batch, targets, use)
-  local f <close> = core.nn.forward(self.core, batch.ids, batch.doc, targets and batch.mask or nil,
-                                    targets, not self.block)
+local function forward_of(self, batch, targets)
+  return core.nn.forward(self.core, batch.ids, batch.doc, targets and batch.mask or nil, targets,
+                         not self.block)
+end
+
+-- what reaches the head, and whether Lua has seen the stream
+local function stream_of(self, f, batch)
   local seen = self.block ~= nil or next(self.taps) ~= nil
   local x = apply_taps(self, 0, f:embed())
-  if self.block then x = run_twin(self, f, x, batch.doc)
-  else x = run_fused(self, f, x, seen) end
+  if self.block then return run_twin(self, f, x, batch.doc), true end
+  return run_fused(self, f, x, seen), seen
+end
+
+-- use(f, x): what the head makes of the stream
+local function run(self, batch, targets, use)
+  local f <close> = forward_of(self, batch, targets)
+  local x, seen = stream_of(self, f, batch)
   local y, count = use(f, x)
   if not seen then x:free() end
   return y, count
@@ -290,11 +319,53 @@ function Model:loss(batch, opt)
 end
 
 --- (B, T): log p(ids[b][t] | earlier tokens of its document), 0 at a document's first token.
---- @param opt? {temperature: number?}  of the distribution; 0 counts as 1
+--- With entropy a second (B, T): the entropy in nats of the distribution each token was drawn from,
+--- over the whole vocabulary, at that temperature. Gradients go through both.
+--- @param opt? {temperature: number?, entropy: boolean?}  temperature 0 counts as 1
+--- @return Tensor logprobs, Tensor? entropy
 function Model:logprobs(batch, opt)
   check_batch(batch, "logprobs")
-  local o = options(opt, { temperature = 1 }, "logprobs")
-  return (run(self, batch, true, function(f, x) return f:logprobs(x, o.temperature) end))
+  local o = options(opt, { temperature = 1, entropy = false }, "logprobs")
+  local y = run(self, batch, true, function(f, x)
+    return f:logprobs(x, o.temperature, o.entropy)
+  end)
+  if o.entropy then return y:select(1, 1), y:select(1, 2) end
+  return y
+end
+
+--- (B, T): how far the distribution each token was drawn from is from a teacher's, in nats over the
+--- whole vocabulary; 0 at a document's first token. kind "forward" is KL(teacher || model),
+--- "reverse" KL(model || teacher), "js" beta KL(teacher || m) + (1 - beta) KL(model || m) with
+--- m = beta teacher + (1 - beta) model. The gradient is the model's alone. Neither side's logits
+--- are ever held whole.
+--- @param teacher table  a model of the same vocabulary and of the same kind of numbers
+--- @param opt? {kind: string?, beta: number?, temperature: number?}  "forward", 0.5, 1 (of both)
+function Model:kl(batch, teacher, opt)
+  check_batch(batch, "kl")
+  if getmetatable(teacher) ~= Model then
+    error("kl: teacher must be a model, got " .. type(teacher), 2)
+  end
+  local o = options(opt, { kind = "forward", beta = 0.5, temperature = 1 }, "kl")
+  local no_grad = core.autograd.no_grad
+  local tf <close> = no_grad(function() return forward_of(teacher, batch, true) end)
+  local tx, seen = no_grad(function() return stream_of(teacher, tf, batch) end)
+  local y = run(self, batch, true, function(f, x)
+    return f:kl(x, tf, tx, o.kind, o.beta, o.temperature)
+  end)
+  if not seen then tx:free() end
+  return y
+end
+
+--- (B, T): what the score head says at every position, of the tokens up to it. Only with head = 1.
+function Model:scores(batch)
+  check_batch(batch, "scores")
+  local w = self.by_name["score.weight"]
+  if not w then
+    error("scores: this model has no score head; make it with head = 1, or model:with_head(1)", 2)
+  end
+  return (run(self, batch, false, function(f, x)
+    return f:hidden(x):matmul(w:t()):squeeze(3)
+  end))
 end
 
 --- (B, T, dim): the stream after the final norm, for all T positions.

@@ -399,4 +399,23 @@ function Pipeline:finish(...)
   for _, line in ipairs(self.info.last) do print(line) end
 end
 
+--- Offer to talk to a stage's model, if somebody sits at a terminal.
+--- @param result table  what stage() gave
+function Pipeline.offer_chat(_, result)
+  local line = ("moonlit chat %s"):format(result.dir)
+  if harness.quiet or not (os.execute "test -t 0" and os.execute "test -t 1") then
+    say("talk to it: ./%s", line)
+    return
+  end
+  io.stdout:write("talk to it now? [Y/n] ")
+  io.stdout:flush()
+  local answer = io.read("l")
+  if not answer or answer:find "^%s*[nN]" then
+    say("later: ./%s", line)
+    return
+  end
+  local main = package.searchpath("moonlit.cli.main", package.path)
+  spawn { interpreter(), main, "chat", result.dir }
+end
+
 return new

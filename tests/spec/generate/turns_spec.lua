@@ -135,6 +135,23 @@ describe("converse", function()
     assert.are.same({ "So:" }, contents(c))
   end)
 
+  it("goes on with what is replied to it", function()
+    local heard = {}
+    local function reply(i, message, c)
+      heard[#heard + 1] = { i, message.content, c.stopped }
+      if #heard == 3 then return nil end
+      return { { role = "user", content = #heard == 1 and "12+30?" or "hi" } }
+    end
+    local c = converse({ ask "hi" }, { reply = reply, rounds = 9 })[1]
+    assert.are.same({ "ho", "12+30?", "So:", "42", "It is 42.", "hi", "ho" }, contents(c))
+    assert.are.same({ { 1, "ho", true }, { 1, "It is 42.", true }, { 1, "ho", true } }, heard)
+    assert.is_true(c.stopped)
+    heard = {}
+    c = converse({ ask "hi" }, { reply = reply, tokens = 1 })[1] -- told of a turn that was cut
+    assert.are.same({ { 1, "h", false } }, heard)
+    assert.are.same({ "h" }, contents(c))
+  end)
+
   it("survives a tool that raises", function()
     local bad = { bomb = function() error("bang", 0) end }
     assert.are.same({ "", "error: bang", "Ow." }, contents(converse({ ask "boom?" },
@@ -166,6 +183,7 @@ describe("converse", function()
     end
     kit.raises(try(chat, { ask "hi" }, { round = 1 }), 'option "round"; did you mean "rounds"')
     kit.raises(try(chat, { ask "hi" }, { rounds = 0 }), "rounds must be a positive integer")
+    kit.raises(try(chat, { ask "hi" }, { reply = 1 }), "reply must be a function, got number")
     kit.raises(try(chat, ask "hi"), "expected a list of conversations")
     kit.raises(try(chat, { ask "hi", ask(("x"):rep(400)) }),
                "conversation 2 has 419 ids, the context is 400")

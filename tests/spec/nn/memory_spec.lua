@@ -32,6 +32,20 @@ describe("running out of memory", function()
       assert.is_true(sweep(function() model:loss({ ids = ids }):backward() end, settle) > 5)
     end)
 
+    it("in following a teacher leaves nothing behind: " .. preset, function()
+      local model, teacher, ids = ml.model(o), ml.model(o), ml.randint(0, 18, { 2, 9 })
+      local function settle()
+        for _, p in ipairs(model:parameters()) do p.tensor:discard_grad() end
+        collectgarbage()
+        assert.are.equal(0, core.nn.plans())
+      end
+      assert.is_true(sweep(function()
+        local _, entropy = model:logprobs({ ids = ids }, { entropy = true })
+        local kl = model:kl({ ids = ids }, teacher, { kind = "js" });
+        (kl - entropy):sum():backward()
+      end, settle) > 5)
+    end)
+
     it("in making a model leaves nothing behind: " .. preset, function()
       assert.is_true(sweep(function() ml.model(o) end, collectgarbage) > 5)
     end)

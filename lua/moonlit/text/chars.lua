@@ -7,13 +7,11 @@ local json = require "moonlit.json"
 local options = require "moonlit.options"
 local tensor = require "moonlit.tensor"
 
-local text = {}
+local chars = { KIND = "moonlit.chars" }
 
 local Chars = {}
 Chars.__index = Chars
 Chars.__name = "moonlit.Chars"
-
-local KIND = "moonlit.chars"
 
 -- one token after another; the hot path is plain ASCII, where a byte is a character
 local function each_token(s, emit)
@@ -56,7 +54,7 @@ end
 --- The characters of a text.
 --- @param source string|{text: string}  a path, or the text itself
 --- @return Chars|nil, string? message, string? code
-function text.chars(source)
+function chars.new(source)
   local s, err, code
   if type(source) == "string" then
     s, err, code = read_file(source, "text.chars")
@@ -80,12 +78,10 @@ function text.chars(source)
   return build(codes)
 end
 
---- The tokenizer in a file that tok:save wrote.
-function text.load(path)
-  local t, err, code = json.load(path)
-  if not t then return nil, err, code end
-  local fine = type(t) == "table" and t.type == KIND and type(t.chars) == "table"
-               and type(t.bytes) == "table"
+--- A tokenizer from what Chars:save wrote; nil and what is wrong with it.
+--- @param t table
+function chars.of(t)
+  local fine = type(t.chars) == "table" and type(t.bytes) == "table"
   local codes = {}
   for _, c in ipairs(fine and t.chars or {}) do
     fine = fine and math.type(c) == "integer" and c >= 0 and c <= 0x10FFFF
@@ -95,11 +91,8 @@ function text.load(path)
     fine = fine and math.type(b) == "integer" and b >= 0 and b <= 255
     codes[#codes + 1] = fine and -b - 1
   end
-  if not fine or #codes == 0 then
-    return nil, ('text.load: %s: expected "type": "%s" with its characters'):format(path, KIND),
-           "format"
-  end
-  return build(codes)
+  if fine and #codes > 0 then return build(codes) end
+  return nil, ('expected "type": "%s" with its characters'):format(chars.KIND)
 end
 
 --- How many ids there are: 0 to size() - 1.
@@ -153,13 +146,31 @@ function Chars:decode(ids)
   return table.concat(out)
 end
 
---- Write the tokenizer to a file (JSON); true, or nil, message, code.
-function Chars:save(path)
-  local chars, bytes = json.array {}, json.array {}
-  for _, c in ipairs(self.codes) do
-    if c < 0 then bytes[#bytes + 1] = -c - 1 else chars[#chars + 1] = c end
-  end
-  return json.save(path, { type = KIND, chars = chars, bytes = bytes }, { pretty = false })
+--- Many texts; a list of what encode gives.
+function Chars:encode_all(texts)
+  local lists = {}
+  for i, s in ipairs(texts) do lists[i] = self:encode(s) end
+  return lists
 end
 
-return text
+--- The id of a character, nil if it is not in the vocabulary.
+function Chars:id(char)
+  local ids = ids_of(self, char)
+  return ids and #ids == 1 and ids[1] or nil
+end
+
+--- The bytes of an id's character.
+function Chars:bytes(id) return self:decode { id } end
+
+function Chars.is_special() return false end
+
+--- Write the tokenizer to a file (JSON); true, or nil, message, code.
+function Chars:save(path)
+  local points, bytes = json.array {}, json.array {}
+  for _, c in ipairs(self.codes) do
+    if c < 0 then bytes[#bytes + 1] = -c - 1 else points[#points + 1] = c end
+  end
+  return json.save(path, { type = chars.KIND, chars = points, bytes = bytes }, { pretty = false })
+end
+
+return chars

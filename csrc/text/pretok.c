@@ -1,0 +1,127 @@
+/* pretok.c -- a text into pieces, by PCRE2 with its JIT. What is not UTF-8 never meets the regular
+** expression: a run of such bytes is a piece. */
+#include "text/text.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+enum { STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024 };
+
+/* what one thread needs to match; made when it first does */
+typedef struct {
+  pcre2_match_data *match;
+  pcre2_match_context *context;
+  pcre2_jit_stack *stack;
+} room;
+
+struct ml_pretok {
+  pcre2_code *code;
+  room rooms[ML_MAX_THREADS];
+};
+
+int ml_pretok_new(ml_pretok **out, const char *pattern, size_t n) {
+  int code;
+  PCRE2_SIZE at;
+  PCRE2_UCHAR text[256];
+  ml_pretok *t = ml_alloc0(sizeof *t);
+  if (!t) return ML_ENOMEM;
+  t->code = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                          &code, &at, NULL);
+  if (!t->code) {
+    ml_free(t);
+    pcre2_get_error_message(code, text, sizeof text);
+    return ml_fail(ML_EFORMAT, "the pattern is no regular expression: %s at its byte %zu",
+                   (char *)text, (size_t)at);
+  }
+  pcre2_jit_compile(t->code, PCRE2_JIT_COMPLETE); /* without it, the interpreter */
+  *out = t;
+  return ML_OK;
+}
+
+void ml_pretok_free(ml_pretok *t) {
+  if (!t) return;
+  for (int i = 0; i < ML_MAX_THREADS; i++) {
+    pcre2_match_data_free(t->rooms[i].match);
+    pcre2_match_context_free(t->rooms[i].context);
+    pcre2_jit_stack_free(t->rooms[i].stack);
+  }
+  pcre2_code_free(t->code);
+  ml_free(t);
+}
+
+static int make_room(ml_pretok *t, room *r) {
+  if (r->match) return ML_OK;
+  r->context = pcre2_match_context_create(NULL);
+  r->stack = pcre2_jit_stack_create(STACK, STACK_MAX, NULL);
+  r->match = pcre2_match_data_create_from_pattern(t->code, NULL);
+  if (!r->match || !r->context) return ml_fail(ML_ENOMEM, "text: no memory to match with");
+  if (r->stack) pcre2_jit_stack_assign(r->context, NULL, r->stack);
+  return ML_OK;
+}
+
+/* bytes of the character at p, 0 if there is none (Unicode 15, table 3-7) */
+static size_t char_size(const uint8_t *p, size_t left) {
+  uint8_t c = p[0], low = 0x80, high = 0xbf;
+  size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3
+             : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+  if (n > left) return 0;
+  if (c == 0xe0) low = 0xa0;
+  if (c == 0xed) high = 0x9f;
+  if (c == 0xf0) low = 0x90;
+  if (c == 0xf4) high = 0x8f;
+  for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
+    if (p[i] < low || p[i] > high) return 0;
+  return n;
+}
+
+/* the bytes from `at` on that are UTF-8, or that are not */
+static size_t run(ml_bytes s, size_t at, bool *valid) {
+  size_t end = at, n = char_size(s.p + at, s.n - at);
+  *valid = n > 0;
+  while (end < s.n && (n > 0) == *valid) {
+    end += n > 0 ? n : 1;
+    n = end < s.n ? char_size(s.p + end, s.n - end) : 0;
+  }
+  return end;
+}
+
+static int no_match(int code) {
+  PCRE2_UCHAR text[256];
+  pcre2_get_error_message(code, text, sizeof text);
+  return ml_fail(ML_EFORMAT, "the pattern gives up on this text: %s", (char *)text);
+}
+
+static int valid_run(ml_pretok *t, room *r, ml_bytes s, ml_piece_fn *fn, void *ctx) {
+  size_t from = 0, at = 0; /* from: of what no piece has yet; at: where to look */
+  int st = ML_OK;
+  while (st == ML_OK && at < s.n) {
+    int found = pcre2_match(t->code, s.p, s.n, at, PCRE2_NO_UTF_CHECK, r->match, r->context);
+    if (found == PCRE2_ERROR_NOMATCH) break;
+    if (found < 0) return no_match(found);
+    const PCRE2_SIZE *v = pcre2_get_ovector_pointer(r->match);
+    size_t start = v[0], end = v[1];
+    if (end <= start) { /* an empty match parts nothing */
+      at = start + char_size(s.p + start, s.n - start) + (start >= s.n);
+      continue;
+    }
+    if (start < from || end > s.n) return ml_fail(ML_EFORMAT, "the pattern goes backwards (\\K)");
+    if (start > from) st = fn(ctx, (ml_bytes){s.p + from, start - from});
+    if (st == ML_OK) st = fn(ctx, (ml_bytes){s.p + start, end - start});
+    from = at = end;
+  }
+  if (st == ML_OK && from < s.n) st = fn(ctx, (ml_bytes){s.p + from, s.n - from});
+  return st;
+}
+
+int ml_pretok_each(ml_pretok *t, int worker, ml_bytes text, ml_piece_fn *fn, void *ctx) {
+  room *r = &t->rooms[worker];
+  int st = make_room(t, r);
+  for (size_t at = 0; st == ML_OK && at < text.n;) {
+    bool valid;
+    size_t end = run(text, at, &valid);
+    ml_bytes s = {text.p + at, end - at};
+    st = valid ? valid_run(t, r, s, fn, ctx) : fn(ctx, s);
+    at = end;
+  }
+  return st;
+}

@@ -1,0 +1,82 @@
+-- recipes/curate.lua, whole: on the built-in world, whose truth is known, and on a file.
+local core = require "moonlit.core"
+local files = require "moonlit.run.files"
+local json = require "moonlit.json"
+local ml = require "moonlit"
+
+local place
+
+local function run(name, arguments)
+  local dir = place .. "/" .. name
+  local command = "lua5.4 recipes/curate.lua --quiet --out %s %s 2>&1"
+  local pipe = io.popen(command:format(dir, arguments))
+  local said = pipe:read("a")
+  assert.is_true(pipe:close(), said)
+  return dir
+end
+
+local function by_name(dir)
+  local values = {}
+  for _, m in ipairs(assert(json.load(dir .. "/results.json")).metrics) do
+    values[m.name] = m.value
+  end
+  return values
+end
+
+describe("recipes/curate.lua", function()
+  setup(function()
+    place = os.tmpname()
+    os.remove(place)
+    assert(core.sys.mkdir(place))
+  end)
+  teardown(function() files.remove(place) end)
+
+  it("finds the world's junk, copies and personal data, and keeps the rest", function()
+    local dir = run("world", "documents=1500 valid=20")
+    local m = by_name(dir)
+    for _, name in ipairs { "junk_recall", "junk_precision", "duplicates_recall",
+                            "duplicates_precision" } do
+      assert.is_true(m[name] >= 0.95, name .. " " .. m[name])
+    end
+    assert.is_true(m.personal_recall >= 0.99)
+    local n = 0
+    for doc in ml.data.read(dir .. "/data/train.jsonl") do
+      n = n + 1
+      assert.is_nil(doc.truth)
+      assert.is_nil(doc.text:find("@example", 1, true))
+    end
+    local books = assert(json.load(dir .. "/ledger.json"))
+    assert.are.equal(books.out.documents, n)
+    assert.are.equal(1500, books["in"].documents)
+  end)
+
+  it("gives the same bytes every time", function()
+    local function hash(dir)
+      local all = {}
+      for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+        all[#all + 1] = files.read(dir .. "/" .. name)
+      end
+      return core.sys.sha256(table.concat(all, "\0"))
+    end
+    assert.are.equal(hash(run("a", "documents=200")), hash(run("b", "documents=200")))
+  end)
+
+  it("reads a file, and puts documents aside", function()
+    local list = {}
+    for i = 1, 40 do
+      local text = ml.data.prose { bytes = 800, seed = i }:match("^(.*%.)[^.]*$")
+      list[i] = { id = tostring(i), text = text }
+    end
+    assert(ml.data.write(place .. "/in.jsonl", list))
+    local dir = run("file", ("data=%s/in.jsonl valid=4 min_stop_words=0 min_alpha_words=0.5")
+      :format(place))
+    local count = { train = 0, valid = 0 }
+    for part in pairs(count) do
+      for _ in ml.data.read(("%s/data/%s.jsonl"):format(dir, part)) do
+        count[part] = count[part] + 1
+      end
+    end
+    assert.is_true(count.valid >= 3 and count.valid <= 5, count.valid)
+    assert.is_true(count.train > 20)
+  end)
+end)

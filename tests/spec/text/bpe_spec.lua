@@ -1,0 +1,198 @@
+-- Byte-level BPE: equal to Hugging Face's `tokenizers` on what tests/golden/tokenizer/make.py left,
+-- the same for any number of threads, and safe from forged tokens and broken files.
+local ml = require "moonlit"
+local json = require "moonlit.json"
+
+local GOLDEN = "tests/golden/tokenizer/"
+local special = { "<|endoftext|>", "<|im_end|>" }
+
+local function prose() return ml.data.prose { bytes = 60000, seed = 3 } end
+
+local function trained(texts, more)
+  local o = { vocab = 400, special = special }
+  for k, v in pairs(more or {}) do o[k] = v end
+  return ml.text.train(texts, o)
+end
+
+local function saved(tok)
+  local path = os.tmpname()
+  assert(tok:save(path))
+  local file = io.open(path, "rb")
+  local text = file:read("a")
+  file:close()
+  os.remove(path)
+  return text
+end
+
+describe("encoding", function()
+  it("is that of tokenizers on text of many kinds", function()
+    local tok = assert(ml.text.load(GOLDEN .. "tokenizer.json"))
+    local cases = assert(json.load(GOLDEN .. "cases.json"))
+    assert.are.equal(100, #cases)
+    for _, case in ipairs(cases) do
+      assert.are.same(case.ids, tok:encode(case.text))
+      assert.are.same(case.special, tok:encode(case.text, { special = true }))
+      assert.are.equal(case.text, tok:decode(case.ids))
+    end
+  end)
+
+  it("gives any bytes back", function()
+    local tok = trained { prose() }
+    math.randomseed(5)
+    for _ = 1, 500 do
+      local bytes = {}
+      for i = 1, math.random(0, 80) do bytes[i] = string.char(math.random(0, 255)) end
+      local s = table.concat(bytes)
+      assert.are.equal(s, tok:decode(tok:encode(s)))
+    end
+  end)
+
+  it("takes the text of a special token for text, unless told", function()
+    local tok = trained { prose() }
+    local id = tok:id "<|im_end|>"
+    assert.are.equal(1, id)
+    for _, x in ipairs(tok:encode "so <|im_end|> it goes") do assert.are_not.equal(id, x) end
+    local ids = tok:encode("<|im_end|>", { special = true })
+    assert.are.same({ id }, ids)
+    assert.are.equal("<|im_end|>", tok:decode(ids))
+    assert.are.equal("", tok:decode(ids, { special = false }))
+    assert.is_true(tok:is_special(id))
+    assert.are.equal("", tok:bytes(id))
+    assert.is_false(tok:is_special(300))
+  end)
+
+  it("of long pieces is that of short ones", function() -- a heap there, a search here
+    local tok = trained { prose() }
+    local long = ("abcabcabaab"):rep(40)
+    local ids = tok:encode(long)
+    assert.are.equal(long, tok:decode(ids))
+    local lists = tok:encode_all { long, "the moon", "" }
+    assert.are.same({ ids, tok:encode "the moon", {} }, lists)
+  end)
+
+  it("streams whole characters", function()
+    local tok = trained { prose() }
+    local put, text = tok:decoder(), {}
+    for _, id in ipairs(tok:encode "né 你 👍\xff!") do text[#text + 1] = put(id) end
+    for i = 1, #text do
+      assert.is_truthy(utf8.len(text[i]) or text[i]:find "\xff", text[i])
+    end
+    assert.are.equal("né 你 👍\xff!", table.concat(text) .. put(nil))
+  end)
+
+  it("names what it cannot use", function()
+    local tok = trained { prose() }
+    assert.has_error(function() tok:encode(12) end, "encode: expected a string, got number")
+    assert.has_error(function() tok:decode { 1, 400000 } end)
+    assert.has_error(function() tok:encode("x", { specail = true }) end)
+    assert.is_nil(tok:id "no such token at all")
+  end)
+end)
+
+describe("training", function()
+  it("does not depend on threads, order or cutting", function()
+    local text, before = prose(), ml.threads()
+    local lines = {}
+    for line in text:gmatch "[^\n]+\n?" do lines[#lines + 1] = line end
+    ml.threads(1)
+    local want = saved(trained(lines))
+    for _, n in ipairs { 2, 3 } do
+      ml.threads(n)
+      local turned = {}
+      for i = #lines, 1, -1 do turned[#turned + 1] = { text = lines[i] } end
+      assert.are.equal(want, saved(trained(turned)))
+    end
+    ml.threads(before)
+  end)
+
+  it("takes the most frequent pair, of equals the one of smaller ids", function()
+    -- "ab" comes three times; then "cd" and " ab" come twice, and a space has a late id
+    local tok = trained({ "ab cd ab cd ab" }, { vocab = 258 + 3, special = { "<s>", "<t>" } })
+    assert.are.equal(258, tok:id "ab")
+    assert.are.equal(259, tok:id "cd")
+    assert.are.equal(260, tok:id " ab")
+  end)
+
+  it("stops where pairs are rare", function()
+    local tok = trained({ "abcabc xyz" }, { min_frequency = 2 })
+    assert.is_nil(tok:id "xy")
+    assert.is_truthy(tok:id "abc")
+  end)
+
+  it("refuses what cannot be", function()
+    local function says(text, fn)
+      local ok, err = pcall(fn)
+      assert.is_false(ok)
+      assert.matches(text, tostring(err), 1, true)
+    end
+    says("vocab must be at least 258", function() trained({ "x" }, { vocab = 200 }) end)
+    says("no text to learn from", function() trained {} end)
+    says("a text must be a string or a document, got number", function() trained { 5 } end)
+    says("the pattern is no regular expression", function() trained({ "x" }, { pattern = "(" }) end)
+    says("special token 2", function() trained({ "x" }, { special = { "a", "a" } }) end)
+  end)
+end)
+
+describe("tokenizer.json", function()
+  local good = json.encode(assert(json.load(GOLDEN .. "tokenizer.json")))
+
+  local function loading(change)
+    local t = json.decode(good)
+    change(t)
+    local path = os.tmpname()
+    assert(json.save(path, t))
+    local tok, err, code = ml.text.load(path)
+    os.remove(path)
+    return tok, err, code
+  end
+
+  it("comes back as it was", function()
+    local tok = assert(loading(function() end))
+    assert.are.equal(saved(assert(ml.text.load(GOLDEN .. "tokenizer.json"))), saved(tok))
+    local strings = assert(loading(function(t)
+      for i, m in ipairs(t.model.merges) do t.model.merges[i] = m[1] .. " " .. m[2] end
+    end))
+    assert.are.equal(saved(tok), saved(strings))
+  end)
+
+  local broken = {
+    { "merges: number 1 is not of two tokens", function(t) t.model.merges[1] = { "a", "zzz" } end },
+    { "makes a token that is not there", function(t)
+      table.insert(t.model.merges, { "Z", "Z" })
+    end },
+    { "are the same", function(t) table.insert(t.model.merges, t.model.merges[1]) end },
+    { "comes twice", function(t) t.model.vocab["!"] = t.model.vocab["A"] end },
+    { "their ids are not 0 to", function(t) t.model.vocab["!"] = 5000 end },
+    { "has the id -3", function(t) t.model.vocab["!"] = -3 end },
+    { "not in the byte-level alphabet", function(t)
+      t.model.vocab["!"] = nil
+      t.model.vocab["\u{4f60}"] = 2
+    end },
+    { "a Unigram model is not supported", function(t) t.model.type = "Unigram" end },
+    { "model: byte_fallback is not supported", function(t) t.model.byte_fallback = true end },
+    { "normalizer: NFC is not supported", function(t) t.normalizer = { type = "NFC" } end },
+    { "Metaspace is not supported", function(t)
+      t.pre_tokenizer = { type = "Sequence", pretokenizers = { { type = "Metaspace" } } }
+    end },
+    { "the pattern is no regular expression", function(t)
+      t.pre_tokenizer.pretokenizers[1].pattern.Regex = "(a"
+    end },
+    { "expected a model", function(t) t.model = 5 end },
+    { "no id and content", function(t) t.added_tokens[1].content = "" end },
+    { "rstrip is not supported", function(t) t.added_tokens[1].rstrip = true end },
+  }
+  for _, case in ipairs(broken) do
+    it("says: " .. case[1], function()
+      local tok, err, code = loading(case[2])
+      assert.is_nil(tok)
+      assert.matches(case[1], err, 1, true)
+      assert.are.equal("format", code)
+    end)
+  end
+
+  it("that is no file is an answer", function()
+    local tok, _, code = ml.text.load "no/such/tokenizer.json"
+    assert.is_nil(tok)
+    assert.are.equal("io", code)
+  end)
+end)
