@@ -46,7 +46,8 @@ end
 local function note_call(self, model, name, method, batch, opt)
   local seed, step, index = core.sys.rng()
   self.calls[#self.calls + 1] = { model = model, name = name, method = method, batch = batch,
-                                  opt = opt, rng = { seed, step, index } }
+                                  opt = opt, rng = { seed, step, index },
+                                  updates = self.updates }
 end
 
 -- the object's own method is shadowed: recipes call model:loss and opt:step as ever

@@ -159,7 +159,7 @@ function context.after(c, seen)
   c.batches, c.scored = {}, {}
   for _, call in ipairs(seen.calls[1] or {}) do
     if call.loss then c.batches[#c.batches + 1] = call.batch
-    else c.scored[#c.scored + 1] = call.batch.ids end
+    elseif call.updates == 0 then c.scored[#c.scored + 1] = call.batch.ids end -- PPO scores again
   end
   if #c.batches > 0 then count(c) end
   if seen.given then rates(c, seen.given) else c.rates = {} end

@@ -82,7 +82,7 @@ local function end_of_step(c, seen, run, began)
   seen.seconds = core.sys.clock() - began
   local calls = {}
   for i, call in ipairs(run.watch.calls) do
-    calls[i] = { batch = call.batch, loss = call.name == "loss" }
+    calls[i] = { batch = call.batch, loss = call.name == "loss", updates = call.updates }
   end
   seen.calls[#seen.calls + 1] = calls
   if #seen.calls == 1 then seen.unchanged = #c.parameters > 0 and hash(c) == seen.before end
