@@ -20,22 +20,29 @@ Tail.__index = Tail
 
 function Tail.new(path) return setmetatable({ path = path, at = 0, rest = "", rows = {} }, Tail) end
 
-function Tail:read()
-  local file = io.open(self.path, "rb")
-  if not file then return end
-  if file:seek "end" < self.at then self.at, self.rest, self.rows = 0, "", {} end
-  file:seek("set", self.at)
-  local new = file:read "a"
-  file:close()
-  self.at = self.at + #new
-  local text = self.rest .. new
+-- whole lines of what was added; false where they do not continue those before
+local function take(self, text)
   local whole = text:match "^.*\n" or ""
   self.rest = text:sub(#whole + 1)
   for line in whole:gmatch "[^\n]+" do
-    local row = json.decode(line)
-    if type(row) == "table" and math.type(row.step) == "integer" then
-      self.rows[#self.rows + 1] = row
-    end
+    local row, before = json.decode(line), self.rows[#self.rows]
+    if type(row) ~= "table" or math.type(row.step) ~= "integer"
+       or before and row.step < before.step then return false end
+    self.rows[#self.rows + 1] = row
+  end
+  return true
+end
+
+function Tail:read()
+  local file <close> = io.open(self.path, "rb")
+  if not file then return end
+  for _ = 1, 2 do
+    if file:seek "end" < self.at then self.at, self.rest, self.rows = 0, "", {} end
+    file:seek("set", self.at)
+    local new = file:read "a"
+    self.at = self.at + #new
+    if take(self, self.rest .. new) then return end
+    self.at = math.huge -- cut back and grown again: all of it once more
   end
 end
 

@@ -74,15 +74,25 @@ describe("moonlit top", function()
     local done = place .. "/done"
     local follow = io.popen(("script -qec 'lua5.4 lua/moonlit/cli/main.lua top --every 0.1 %s' "
                              .. "/dev/null >%s/out 2>&1; echo $? >%s"):format(place, place, done))
-    os.execute "sleep 0.5"
+    local function wait_for(text)
+      for _ = 1, 300 do
+        if (files.read(place .. "/out") or ""):find(text, 1, true) then return end
+        os.execute "sleep 0.1"
+      end
+      error("never shown: " .. text)
+    end
+    wait_for "step 20 of 40"
     write(1, 10) -- a resume cut it back
     local file = io.open(place .. "/metrics.jsonl", "ab")
     file:write '{"step":11,"loss":0.4,"se'
     file:flush()
-    os.execute "sleep 0.4"
+    wait_for "step 10 of 40"
     file:write 'conds":1.1}\n'
     file:close()
-    write(12, 40, "ab")
+    wait_for "step 11 of 40"
+    write(1, 39) -- cut back, and longer than before at the next look
+    wait_for "step 39 of 40"
+    write(40, 40, "ab")
     info "finished"
     follow:close()
     assert.are.equal("0\n", files.read(done))
