@@ -176,7 +176,8 @@ static int chain_push(chain *c, pair_entry e) {
   int st = ml_room((void **)&c->heap, &c->room, c->n + 1, sizeof *c->heap);
   if (st != ML_OK) return st;
   int64_t i = c->n++;
-  for (; i > 0 && sooner(e, c->heap[(i - 1) / 2]); i = (i - 1) / 2) c->heap[i] = c->heap[(i - 1) / 2];
+  for (; i > 0 && sooner(e, c->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    c->heap[i] = c->heap[(i - 1) / 2];
   c->heap[i] = e;
   return ML_OK;
 }

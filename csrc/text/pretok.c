@@ -4,6 +4,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <string.h>
 
 enum { STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024 };
 
@@ -19,19 +20,78 @@ struct ml_pretok {
   room rooms[ML_MAX_THREADS];
 };
 
-int ml_pretok_new(ml_pretok **out, const char *pattern, size_t n) {
+/* ---- the expression ---- */
+
+/* What Unicode calls white space. PCRE2's own \s adds U+180E, which has been none since Unicode
+** 6.3; tokenizers and all others that read these patterns go by Unicode. */
+static const char SPACES[] = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}"
+                             "\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+
+typedef struct { char *text; int64_t n, room; } string;
+
+static int put(string *s, const char *text, size_t n) {
+  int st = ml_room((void **)&s->text, &s->room, s->n + (int64_t)n, 1);
+  if (st != ML_OK) return st;
+  memcpy(s->text + s->n, text, n);
+  s->n += (int64_t)n;
+  return ML_OK;
+}
+
+/* \s, or \S, outside brackets or inside; \S inside stays what PCRE2 makes of it */
+static int put_class(string *out, char c, bool inside) {
+  int st = inside ? ML_OK : put(out, c == 's' ? "[" : "[^", c == 's' ? 1 : 2);
+  if (st != ML_OK) return st;
+  st = inside && c == 'S' ? put(out, "\\S", 2) : put(out, SPACES, sizeof SPACES - 1);
+  return st == ML_OK && !inside ? put(out, "]", 1) : st;
+}
+
+static int spell_spaces(string *out, const char *p, size_t n) {
+  bool inside = false;
+  int st = ML_OK;
+  for (size_t i = 0; i < n && st == ML_OK; i++) {
+    if (p[i] == '\\' && i + 1 < n) {
+      char c = p[++i];
+      st = c == 's' || c == 'S' ? put_class(out, c, inside) : put(out, p + i - 1, 2);
+      continue;
+    }
+    size_t len = 1;
+    if (p[i] == '[' && !inside) { /* a first ] is itself: []a] and [^]a] */
+      if (i + len < n && p[i + len] == '^') len++;
+      if (i + len < n && p[i + len] == ']') len++;
+      inside = true;
+    } else if (p[i] == ']') inside = false;
+    st = put(out, p + i, len);
+    i += len - 1;
+  }
+  return st;
+}
+
+static int compile(pcre2_code **out, const char *pattern, size_t n) {
   int code;
   PCRE2_SIZE at;
   PCRE2_UCHAR text[256];
+  *out = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                       &code, &at, NULL);
+  if (*out) return ML_OK;
+  pcre2_get_error_message(code, text, sizeof text);
+  return ml_fail(ML_EFORMAT, "the pattern is no regular expression: %s at its byte %zu",
+                 (char *)text, (size_t)at);
+}
+
+int ml_pretok_new(ml_pretok **out, const char *pattern, size_t n) {
   ml_pretok *t = ml_alloc0(sizeof *t);
   if (!t) return ML_ENOMEM;
-  t->code = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
-                          &code, &at, NULL);
-  if (!t->code) {
-    ml_free(t);
-    pcre2_get_error_message(code, text, sizeof text);
-    return ml_fail(ML_EFORMAT, "the pattern is no regular expression: %s at its byte %zu",
-                   (char *)text, (size_t)at);
+  string spelled = {0};
+  int st = compile(&t->code, pattern, n); /* as it came, so that a message counts its bytes */
+  if (st == ML_OK) st = spell_spaces(&spelled, pattern, n);
+  if (st == ML_OK) {
+    pcre2_code_free(t->code);
+    st = compile(&t->code, spelled.text ? spelled.text : "", (size_t)spelled.n);
+  }
+  ml_free(spelled.text);
+  if (st != ML_OK) {
+    ml_pretok_free(t);
+    return st;
   }
   pcre2_jit_compile(t->code, PCRE2_JIT_COMPLETE); /* without it, the interpreter */
   *out = t;
@@ -100,14 +160,12 @@ static int valid_run(ml_pretok *t, room *r, ml_bytes s, ml_piece_fn *fn, void *c
     if (found < 0) return no_match(found);
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(r->match);
     size_t start = v[0], end = v[1];
-    if (end <= start) { /* an empty match parts nothing */
-      at = start + char_size(s.p + start, s.n - start) + (start >= s.n);
-      continue;
-    }
-    if (start < from || end > s.n) return ml_fail(ML_EFORMAT, "the pattern goes backwards (\\K)");
+    if (start < from || end < start || end > s.n)
+      return ml_fail(ML_EFORMAT, "the pattern goes backwards (\\K)");
     if (start > from) st = fn(ctx, (ml_bytes){s.p + from, start - from});
-    if (st == ML_OK) st = fn(ctx, (ml_bytes){s.p + start, end - start});
+    if (st == ML_OK && end > start) st = fn(ctx, (ml_bytes){s.p + start, end - start});
     from = at = end;
+    if (end == start) at += end < s.n ? char_size(s.p + end, s.n - end) : 1; /* it cuts, too */
   }
   if (st == ML_OK && from < s.n) st = fn(ctx, (ml_bytes){s.p + from, s.n - from});
   return st;
@@ -124,4 +182,17 @@ int ml_pretok_each(ml_pretok *t, int worker, ml_bytes text, ml_piece_fn *fn, voi
     at = end;
   }
   return st;
+}
+
+/* A line's end between a printable ASCII character and a letter: every known pattern ends a piece
+** there, and none looks further. */
+size_t ml_pretok_cut(ml_bytes text, size_t want) {
+  for (size_t i = want < 1 ? 1 : want; i < text.n; i++) {
+    const uint8_t *line = memchr(text.p + i, '\n', text.n - i);
+    if (!line) break;
+    i = (size_t)(line - text.p);
+    uint8_t before = line[-1], after = i + 1 < text.n ? line[1] | 0x20 : 0;
+    if (before > ' ' && before < 0x7f && after >= 'a' && after <= 'z') return i + 1;
+  }
+  return text.n;
 }

@@ -80,6 +80,35 @@ describe("encoding", function()
     assert.are.equal("né 你 👍\xff!", table.concat(text) .. put(nil))
   end)
 
+  it("goes by Unicode's white space, not PCRE2's", function() -- which counts U+180E
+    local tok = trained({ prose() }, { pattern = "\\s|[^\\s]+" })
+    local one = trained({ prose() }, { pattern = "[^x]" }) -- every character a piece
+    local s = "a\u{180e}b\u{85}c\u{2028}d"
+    for _, t in ipairs { tok, one } do assert.are.equal(s, t:decode(t:encode(s))) end
+    local taught = trained({ ("a\u{180e}b "):rep(9) }, { pattern = "\\s|\\S+" })
+    assert.is_truthy(taught:id "a\u{180e}b")
+    assert.is_nil(trained({ ("a\u{85}b "):rep(9) }, { pattern = "\\s|\\S+" }):id "a\u{85}b")
+  end)
+
+  it("of a file, cut for the threads, is that of its text", function()
+    local path, lines = os.tmpname(), {}
+    for i = 1, 30 do -- line ends of all kinds around the places where it may be cut
+      lines[i] = prose() .. ("\n\nx \ny\r\nZ\xff\nq.\nw\n1\n" ):rep(i)
+    end
+    local s = table.concat(lines)
+    local file = assert(io.open(path, "wb"))
+    file:write(s)
+    file:close()
+    for _, pattern in ipairs { "qwen2", "gpt-2", "llama-bpe", "\\S+" } do
+      local tok = trained({ prose() }, { pattern = pattern })
+      assert.are.same(tok:encode(s), assert(tok:encode_file(path)):table())
+    end
+    os.remove(path)
+    local ids, _, code = trained { prose() }:encode_file(path)
+    assert.is_nil(ids)
+    assert.are.equal("io", code)
+  end)
+
   it("names what it cannot use", function()
     local tok = trained { prose() }
     assert.has_error(function() tok:encode(12) end, "encode: expected a string, got number")
@@ -129,6 +158,10 @@ describe("training", function()
     says("no text to learn from", function() trained {} end)
     says("a text must be a string or a document, got number", function() trained { 5 } end)
     says("the pattern is no regular expression", function() trained({ "x" }, { pattern = "(" }) end)
+    says("is the text of an ordinary token too", function()
+      trained({ ("moon "):rep(9) }, { special = { "<s>", "moon" } })
+    end)
+    says("text (UTF-8) of its own", function() trained({ "x" }, { special = { "\xff" } }) end)
     says("special token 2", function() trained({ "x" }, { special = { "a", "a" } }) end)
   end)
 end)
@@ -168,25 +201,46 @@ describe("tokenizer.json", function()
       t.model.vocab["!"] = nil
       t.model.vocab["\u{4f60}"] = 2
     end },
-    { "a Unigram model is not supported", function(t) t.model.type = "Unigram" end },
-    { "model: byte_fallback is not supported", function(t) t.model.byte_fallback = true end },
-    { "normalizer: NFC is not supported", function(t) t.normalizer = { type = "NFC" } end },
+    { "a Unigram model is not supported", function(t) t.model.type = "Unigram" end, "unsupported" },
+    { "model: byte_fallback is not supported", function(t) t.model.byte_fallback = true end,
+      "unsupported" },
+    { "normalizer: NFC is not supported", function(t) t.normalizer = { type = "NFC" } end,
+      "unsupported" },
     { "Metaspace is not supported", function(t)
       t.pre_tokenizer = { type = "Sequence", pretokenizers = { { type = "Metaspace" } } }
-    end },
+    end, "unsupported" },
     { "the pattern is no regular expression", function(t)
       t.pre_tokenizer.pretokenizers[1].pattern.Regex = "(a"
     end },
     { "expected a model", function(t) t.model = 5 end },
     { "no id and content", function(t) t.added_tokens[1].content = "" end },
-    { "rstrip is not supported", function(t) t.added_tokens[1].rstrip = true end },
+    { "rstrip is not supported", function(t) t.added_tokens[1].rstrip = true end, "unsupported" },
+    { "only special tokens are supported", function(t) t.added_tokens[1].special = false end,
+      "unsupported" },
+    { "post_processor: TemplateProcessing is not supported", function(t)
+      t.post_processor = { type = "TemplateProcessing" }
+    end, "unsupported" },
+    { "decoder: Metaspace is not supported", function(t) t.decoder.type = "Metaspace" end,
+      "unsupported" },
+    { "decoder: null is not supported", function(t) t.decoder = json.null end, "unsupported" },
+    { "truncation: a table is not supported", function(t) t.truncation = { max_length = 5 } end,
+      "unsupported" },
+    { "add_prefix_space must be false, not null", function(t)
+      t.pre_tokenizer.pretokenizers[2].add_prefix_space = nil
+    end, "unsupported" },
+    { "has the ids 7 and ", function(t) t.added_tokens[1].id = 7 end },
+    { "added_tokens: expected an array, got 5", function(t) t.added_tokens = 5 end },
+    { "merges: expected an array, got an object", function(t) t.model.merges = { a = 1 } end },
+    { "vocab: expected an object, got an array", function(t)
+      t.model.vocab = json.array { 1, 2 }
+    end },
   }
   for _, case in ipairs(broken) do
     it("says: " .. case[1], function()
       local tok, err, code = loading(case[2])
       assert.is_nil(tok)
       assert.matches(case[1], err, 1, true)
-      assert.are.equal("format", code)
+      assert.are.equal(case[3] or "format", code)
     end)
   end
 
