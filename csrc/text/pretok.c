@@ -184,15 +184,20 @@ int ml_pretok_each(ml_pretok *t, int worker, ml_bytes text, ml_piece_fn *fn, voi
   return st;
 }
 
-/* A line's end between a printable ASCII character and a letter: every known pattern ends a piece
-** there, and none looks further. */
+static bool prints(const uint8_t *p, const uint8_t *end) {
+  return p < end && *p > ' ' && *p < 0x7f;
+}
+
+/* Behind a line's end if marks or letters stand around it, or one space and then a mark or letter
+** behind it: every known pattern ends a piece there, whether or not it sees what follows. */
 size_t ml_pretok_cut(ml_bytes text, size_t want) {
+  const uint8_t *end = text.p + text.n;
   for (size_t i = want < 1 ? 1 : want; i < text.n; i++) {
     const uint8_t *line = memchr(text.p + i, '\n', text.n - i);
     if (!line) break;
     i = (size_t)(line - text.p);
-    uint8_t before = line[-1], after = i + 1 < text.n ? line[1] | 0x20 : 0;
-    if (before > ' ' && before < 0x7f && after >= 'a' && after <= 'z') return i + 1;
+    bool spaced = line + 1 < end && line[1] == ' ' && prints(line + 2, end);
+    if (spaced || (prints(line - 1, end) && prints(line + 1, end))) return i + 1;
   }
   return text.n;
 }

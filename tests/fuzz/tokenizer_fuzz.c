@@ -1,5 +1,6 @@
 /* tokenizer_fuzz.c -- a tokenizer.json, and behind the first 0xFF a text: the whole loader, then
-** encoding. Either nil, a message and a code, or a tokenizer that gives the text back, plain, with
+** encoding. A number "bytes" beside the model puts the 256 bytes into its vocabulary, from that id
+** on, so that inputs can be short. Either nil, a message and a code, or a tokenizer that gives the text back, plain, with
 ** special tokens and token by token, and writes a file that it reads again. Run from the top of the
 ** checkout: the loader's Lua is lua/moonlit/text. */
 #include "bind/laux.h"
@@ -10,6 +11,7 @@ int luaopen_moonlit_core(lua_State *L);
 
 static const char PROGRAM[] =
   "package.path = 'lua/?.lua;lua/?/init.lua'\n"
+  "local alphabet = require 'moonlit.text.alphabet'\n"
   "local bpe, json = require 'moonlit.text.bpe', require 'moonlit.json'\n"
   "local function try(t, text)\n"
   "  local tok, err, code = bpe.of(t)\n"
@@ -34,6 +36,10 @@ static const char PROGRAM[] =
   "  local head, text = s:match '^([^\\xff]*)\\xff?(.*)$'\n"
   "  local t = json.decode(head)\n"
   "  if type(t) ~= 'table' then return end\n"
+  "  local vocab = type(t.model) == 'table' and t.model.vocab\n"
+  "  for b = 0, math.type(t.bytes) == 'integer' and type(vocab) == 'table' and 255 or -1 do\n"
+  "    vocab[alphabet.chars[b]] = t.bytes + b\n"
+  "  end\n"
   "  local tok = try(t, text)\n"
   "  local path = '/dev/shm/moonlit-fuzz-' .. tostring(t):match '0x(%x+)'\n"
   "  if not tok or not tok:save(path) then return end\n"

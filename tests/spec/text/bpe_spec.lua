@@ -1,5 +1,6 @@
 -- Byte-level BPE: equal to Hugging Face's `tokenizers` on what tests/golden/tokenizer/make.py left,
 -- the same for any number of threads, and safe from forged tokens and broken files.
+local core = require "moonlit.core"
 local ml = require "moonlit"
 local json = require "moonlit.json"
 
@@ -91,17 +92,20 @@ describe("encoding", function()
   end)
 
   it("of a file, cut for the threads, is that of its text", function()
-    local path, lines = os.tmpname(), {}
-    for i = 1, 30 do -- line ends of all kinds around the places where it may be cut
-      lines[i] = prose() .. ("\n\nx \ny\r\nZ\xff\nq.\nw\n1\n" ):rep(i)
-    end
-    local s = table.concat(lines)
-    local file = assert(io.open(path, "wb"))
-    file:write(s)
-    file:close()
-    for _, pattern in ipairs { "qwen2", "gpt-2", "llama-bpe", "\\S+" } do
-      local tok = trained({ prose() }, { pattern = pattern })
-      assert.are.same(tok:encode(s), assert(tok:encode_file(path)):table())
+    local path, random = os.tmpname(), core.sys.random
+    local some = { "a", "Z", " ", " ", "\n", "\n", "\r", "=", "'s", "1", "\t", "\u{e9}",
+                   "\u{a0}", "\xff" }
+    for seed = 1, 3 do
+      local parts = {}
+      for i = 1, 700000 do parts[i] = some[random(seed, 5, i, 0, 0) % #some + 1] end
+      local s = table.concat(parts)
+      assert(core.sys.write(path, s))
+      for _, pattern in ipairs { "qwen2", "gpt-2", "llama-bpe", "\\S+" } do
+        local tok = trained({ prose() }, { pattern = pattern })
+        local ids = tok:encode_file(path)
+        assert.are.equal(s, tok:decode(ids))
+        assert.is_true((ids - ml.tensor(tok:encode(s), { dtype = "i64" })):abs():max():item() == 0)
+      end
     end
     os.remove(path)
     local ids, _, code = trained { prose() }:encode_file(path)
@@ -248,5 +252,29 @@ describe("tokenizer.json", function()
     local tok, _, code = ml.text.load "no/such/tokenizer.json"
     assert.is_nil(tok)
     assert.are.equal("io", code)
+  end)
+
+  it("survives the fuzz corpus", function() -- see tests/fuzz/tokenizer_fuzz.c for its form
+    local alphabet, bpe = require "moonlit.text.alphabet", require "moonlit.text.bpe"
+    local pipe, count = io.popen "ls tests/fuzz/corpus/tokenizer", 0
+    for name in pipe:lines() do
+      local file = assert(io.open("tests/fuzz/corpus/tokenizer/" .. name, "rb"))
+      local head, text = file:read("a"):match "^([^\xff]*)\xff?(.*)$"
+      file:close()
+      local t = json.decode(head)
+      for b = 0, t and t.bytes and 255 or -1 do
+        t.model.vocab[alphabet.chars[b]] = t.bytes + b
+      end
+      local tok, err, code = bpe.of(t or {})
+      local fine, ids = pcall(function() return tok:encode(text) end)
+      if not tok then
+        assert.is_string(err)
+        assert.is_true(code == "format" or code == "unsupported")
+      elseif fine then assert.are.equal(text, tok:decode(ids))
+      else assert.matches("the pattern gives up", ids) end
+      count = count + 1
+    end
+    pipe:close()
+    assert.is_true(count > 20)
   end)
 end)
