@@ -6,7 +6,7 @@
 #include <pcre2.h>
 #include <string.h>
 
-enum { STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024 };
+enum { STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024, TRIES = 10000000 };
 
 /* what one thread needs to match; made when it first does */
 typedef struct {
@@ -151,9 +151,16 @@ static int no_match(int code) {
   return ml_fail(ML_EFORMAT, "the pattern gives up on this text: %s", (char *)text);
 }
 
+/* How often matching may turn back: a run of spaces is gone back over once, all of it, by the known
+** patterns; what goes back at every place gives up. */
+static void allow(room *r, size_t n) {
+  pcre2_set_match_limit(r->context, TRIES + 4 * (uint32_t)(n < 1 << 29 ? n : 1 << 29));
+}
+
 static int valid_run(ml_pretok *t, room *r, ml_bytes s, ml_piece_fn *fn, void *ctx) {
   size_t from = 0, at = 0; /* from: of what no piece has yet; at: where to look */
   int st = ML_OK;
+  allow(r, s.n);
   while (st == ML_OK && at < s.n) {
     int found = pcre2_match(t->code, s.p, s.n, at, PCRE2_NO_UTF_CHECK, r->match, r->context);
     if (found == PCRE2_ERROR_NOMATCH) break;

@@ -71,6 +71,10 @@ describe("encoding", function()
     assert.are.same({ ids, tok:encode "the moon", {} }, lists)
   end)
 
+  it("takes a long run of spaces", function() -- the pattern goes back over all of them
+    assert.is_true(#trained({ prose() }):encode((" "):rep(11000000)) > 0)
+  end)
+
   it("streams whole characters", function()
     local tok = trained { prose() }
     local put, text = tok:decoder(), {}
