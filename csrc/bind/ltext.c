@@ -125,6 +125,60 @@ static int bpe_encode_all(lua_State *L) {
   return 1;
 }
 
+/* parts of a text that are encoded apart; without `cut`, the text itself */
+static int parts_of(ml_bytes text, bool cut, ml_bytes **parts, int64_t *n) {
+  int64_t room = 0;
+  int st = ML_OK;
+  for (size_t at = 0; at < text.n && st == ML_OK;) {
+    ml_bytes left = {text.p + at, text.n - at};
+    if (cut) left.n = ml_pretok_cut(left, 1 << 18);
+    st = ml_room((void **)parts, &room, *n + 1, sizeof **parts);
+    if (st == ML_OK) (*parts)[(*n)++] = left;
+    at += left.n;
+  }
+  return st;
+}
+
+static int join(const ml_ids *ids, int64_t n, ml_tensor **out) {
+  int64_t total = 0;
+  for (int64_t i = 0; i < n; i++) total += ids[i].n;
+  int st = ml_tensor_new(out, ML_I64, 1, &total);
+  if (st != ML_OK) return st;
+  int64_t *to = ml_data(*out);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t k = 0; k < ids[i].n; k++) *to++ = ids[i].ids[k];
+  return ML_OK;
+}
+
+static int encode_parts(ml_bpe *t, ml_bytes text, bool cut, ml_tensor **out) {
+  ml_bytes *parts = NULL;
+  int64_t n = 0;
+  int st = parts_of(text, cut, &parts, &n);
+  ml_ids *ids = st == ML_OK ? ml_alloc0((size_t)(n + 1) * sizeof *ids) : NULL;
+  if (st == ML_OK && !ids) st = ML_ENOMEM;
+  if (st == ML_OK) st = ml_bpe_encode_all(t, parts, n, false, ids);
+  if (st == ML_OK) st = join(ids, n, out);
+  for (int64_t i = 0; ids && i < n; i++) ml_free(ids[i].ids);
+  ml_free(ids), ml_free(parts);
+  return st;
+}
+
+/* encode_file(self, path, cut) -> i64 tensor; cut: the text may be cut for the threads */
+static int bpe_encode_file(lua_State *L) {
+  ml_bpe *t = check_bpe(L);
+  const char *path = lml_checkstring(L, 2, NULL);
+  bool cut = lua_toboolean(L, 3);
+  ml_tensor **box = lml_newtensor(L);
+  ml_file f = {.fd = -1};
+  int st = ml_file_map(&f, path);
+  if (st == ML_OK) {
+    st = encode_parts(t, (ml_bytes){f.data, f.size}, cut, box);
+    ml_file_unmap(&f);
+  }
+  lml_report_bytes(L);
+  return lml_result(L, st, 1);
+}
+
 /* token(self, id) -> bytes, special; nil where there is no such id */
 static int bpe_token(lua_State *L) {
   ml_bytes s;
@@ -218,8 +272,9 @@ static void free_trainer(void *p) { ml_trainer_free(p); }
 
 void lml_open_text(lua_State *L) {
   static const luaL_Reg bpe_methods[] = {
-    {"encode", bpe_encode}, {"encode_all", bpe_encode_all}, {"token", bpe_token},
-    {"find", bpe_find}, {"count", bpe_count}, {"decode", bpe_decode}, {NULL, NULL}};
+    {"encode", bpe_encode}, {"encode_all", bpe_encode_all},
+    {"encode_file", bpe_encode_file}, {"token", bpe_token}, {"find", bpe_find},
+    {"count", bpe_count}, {"decode", bpe_decode}, {NULL, NULL}};
   static const luaL_Reg trainer_methods[] = {
     {"add", trainer_add}, {"run", trainer_run}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"bpe", bpe}, {"trainer", trainer}, {NULL, NULL}};

@@ -4,8 +4,9 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <string.h>
 
-enum { STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024 };
+enum { STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024, TRIES = 10000000 };
 
 /* what one thread needs to match; made when it first does */
 typedef struct {
@@ -19,19 +20,78 @@ struct ml_pretok {
   room rooms[ML_MAX_THREADS];
 };
 
-int ml_pretok_new(ml_pretok **out, const char *pattern, size_t n) {
+/* ---- the expression ---- */
+
+/* What Unicode calls white space. PCRE2's own \s adds U+180E, which has been none since Unicode
+** 6.3; tokenizers and all others that read these patterns go by Unicode. */
+static const char SPACES[] = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}"
+                             "\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+
+typedef struct { char *text; int64_t n, room; } string;
+
+static int put(string *s, const char *text, size_t n) {
+  int st = ml_room((void **)&s->text, &s->room, s->n + (int64_t)n, 1);
+  if (st != ML_OK) return st;
+  memcpy(s->text + s->n, text, n);
+  s->n += (int64_t)n;
+  return ML_OK;
+}
+
+/* \s, or \S, outside brackets or inside; \S inside stays what PCRE2 makes of it */
+static int put_class(string *out, char c, bool inside) {
+  int st = inside ? ML_OK : put(out, c == 's' ? "[" : "[^", c == 's' ? 1 : 2);
+  if (st != ML_OK) return st;
+  st = inside && c == 'S' ? put(out, "\\S", 2) : put(out, SPACES, sizeof SPACES - 1);
+  return st == ML_OK && !inside ? put(out, "]", 1) : st;
+}
+
+static int spell_spaces(string *out, const char *p, size_t n) {
+  bool inside = false;
+  int st = ML_OK;
+  for (size_t i = 0; i < n && st == ML_OK; i++) {
+    if (p[i] == '\\' && i + 1 < n) {
+      char c = p[++i];
+      st = c == 's' || c == 'S' ? put_class(out, c, inside) : put(out, p + i - 1, 2);
+      continue;
+    }
+    size_t len = 1;
+    if (p[i] == '[' && !inside) { /* a first ] is itself: []a] and [^]a] */
+      if (i + len < n && p[i + len] == '^') len++;
+      if (i + len < n && p[i + len] == ']') len++;
+      inside = true;
+    } else if (p[i] == ']') inside = false;
+    st = put(out, p + i, len);
+    i += len - 1;
+  }
+  return st;
+}
+
+static int compile(pcre2_code **out, const char *pattern, size_t n) {
   int code;
   PCRE2_SIZE at;
   PCRE2_UCHAR text[256];
+  *out = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                       &code, &at, NULL);
+  if (*out) return ML_OK;
+  pcre2_get_error_message(code, text, sizeof text);
+  return ml_fail(ML_EFORMAT, "the pattern is no regular expression: %s at its byte %zu",
+                 (char *)text, (size_t)at);
+}
+
+int ml_pretok_new(ml_pretok **out, const char *pattern, size_t n) {
   ml_pretok *t = ml_alloc0(sizeof *t);
   if (!t) return ML_ENOMEM;
-  t->code = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
-                          &code, &at, NULL);
-  if (!t->code) {
-    ml_free(t);
-    pcre2_get_error_message(code, text, sizeof text);
-    return ml_fail(ML_EFORMAT, "the pattern is no regular expression: %s at its byte %zu",
-                   (char *)text, (size_t)at);
+  string spelled = {0};
+  int st = compile(&t->code, pattern, n); /* as it came, so that a message counts its bytes */
+  if (st == ML_OK) st = spell_spaces(&spelled, pattern, n);
+  if (st == ML_OK) {
+    pcre2_code_free(t->code);
+    st = compile(&t->code, spelled.text ? spelled.text : "", (size_t)spelled.n);
+  }
+  ml_free(spelled.text);
+  if (st != ML_OK) {
+    ml_pretok_free(t);
+    return st;
   }
   pcre2_jit_compile(t->code, PCRE2_JIT_COMPLETE); /* without it, the interpreter */
   *out = t;
@@ -91,23 +151,28 @@ static int no_match(int code) {
   return ml_fail(ML_EFORMAT, "the pattern gives up on this text: %s", (char *)text);
 }
 
+/* How often matching may turn back: a run of spaces is gone back over once, all of it, by the known
+** patterns; what goes back at every place gives up. */
+static void allow(room *r, size_t n) {
+  pcre2_set_match_limit(r->context, TRIES + 4 * (uint32_t)(n < 1 << 29 ? n : 1 << 29));
+}
+
 static int valid_run(ml_pretok *t, room *r, ml_bytes s, ml_piece_fn *fn, void *ctx) {
   size_t from = 0, at = 0; /* from: of what no piece has yet; at: where to look */
   int st = ML_OK;
+  allow(r, s.n);
   while (st == ML_OK && at < s.n) {
     int found = pcre2_match(t->code, s.p, s.n, at, PCRE2_NO_UTF_CHECK, r->match, r->context);
     if (found == PCRE2_ERROR_NOMATCH) break;
     if (found < 0) return no_match(found);
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(r->match);
     size_t start = v[0], end = v[1];
-    if (end <= start) { /* an empty match parts nothing */
-      at = start + char_size(s.p + start, s.n - start) + (start >= s.n);
-      continue;
-    }
-    if (start < from || end > s.n) return ml_fail(ML_EFORMAT, "the pattern goes backwards (\\K)");
+    if (start < from || end < start || end > s.n)
+      return ml_fail(ML_EFORMAT, "the pattern goes backwards (\\K)");
     if (start > from) st = fn(ctx, (ml_bytes){s.p + from, start - from});
-    if (st == ML_OK) st = fn(ctx, (ml_bytes){s.p + start, end - start});
+    if (st == ML_OK && end > start) st = fn(ctx, (ml_bytes){s.p + start, end - start});
     from = at = end;
+    if (end == start) at += end < s.n ? char_size(s.p + end, s.n - end) : 1; /* it cuts, too */
   }
   if (st == ML_OK && from < s.n) st = fn(ctx, (ml_bytes){s.p + from, s.n - from});
   return st;
@@ -124,4 +189,22 @@ int ml_pretok_each(ml_pretok *t, int worker, ml_bytes text, ml_piece_fn *fn, voi
     at = end;
   }
   return st;
+}
+
+static bool prints(const uint8_t *p, const uint8_t *end) {
+  return p < end && *p > ' ' && *p < 0x7f;
+}
+
+/* Behind a line's end if marks or letters stand around it, or one space and then a mark or letter
+** behind it: every known pattern ends a piece there, whether or not it sees what follows. */
+size_t ml_pretok_cut(ml_bytes text, size_t want) {
+  const uint8_t *end = text.p + text.n;
+  for (size_t i = want < 1 ? 1 : want; i < text.n; i++) {
+    const uint8_t *line = memchr(text.p + i, '\n', text.n - i);
+    if (!line) break;
+    i = (size_t)(line - text.p);
+    bool spaced = line + 1 < end && line[1] == ' ' && prints(line + 2, end);
+    if (spaced || (prints(line - 1, end) && prints(line + 1, end))) return i + 1;
+  }
+  return text.n;
 }

@@ -1,6 +1,7 @@
 /* text.h -- byte-level BPE (Sennrich et al. 2016, on bytes as GPT-2 has it): texts are cut into
 ** pieces by a regular expression, pieces into bytes, and pairs of tokens merged by rank. A token is
-** a byte string and an id from 0. Any bytes can be encoded: what is not UTF-8 is pieces apart. */
+** a byte string and an id from 0. Any bytes can be encoded: what is not UTF-8 is pieces of its
+** own. */
 #ifndef ML_TEXT_H
 #define ML_TEXT_H
 
@@ -43,6 +44,9 @@ int ml_pretok_new(ml_pretok **out, const char *pattern, size_t n); /* ML_EFORMAT
 void ml_pretok_free(ml_pretok *t);                                 /* accepts NULL */
 /* worker: of ml_parallel, or 0; a worker has its own room for matching */
 int ml_pretok_each(ml_pretok *t, int worker, ml_bytes text, ml_piece_fn *fn, void *ctx);
+/* Where a text may be cut, at `want` or after, so that the parts have the pieces of the whole: for
+** the patterns of moonlit.text.patterns only. text.n where there is no such place. */
+size_t ml_pretok_cut(ml_bytes text, size_t want);
 
 /* ---- train.c ---- */
 typedef struct ml_trainer ml_trainer;

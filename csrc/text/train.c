@@ -1,7 +1,7 @@
 /* train.c -- learning merges. Pieces are counted on all threads, each into a dictionary of its own;
 ** then one pair after the other is merged wherever it stands. Counts of pairs follow from the words
-** they are in, and the heap's entries are looked at again when they come up (tokenizers' scheme):
-** neither threads nor the order of texts can show. */
+** they are in, and the heap's entries are looked at again when they come up (tokenizers' scheme),
+** so neither threads nor the order of texts can show. */
 #include "text/text.h"
 
 #include <string.h>

@@ -160,3 +160,44 @@ for name, text in pairs {
 } do
   write("bpe", name, text)
 end
+
+-- ---- tokenizer.json and a text; "bytes" stands for the 256 bytes' tokens ----
+
+local shape = [[{"added_tokens":[{"id":0,"content":"<|e|>","special":true}],"bytes":1,
+"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"PATTERN"},
+"behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,
+"use_regex":false}]},"decoder":{"type":"ByteLevel"},"model":{"type":"BPE",
+"vocab":{"<|e|>":0,"ab":257,"\u0120ab":258,"aa":259},"merges":["a b",["\u0120","ab"],"a a"]}}]]
+local text = "ab ab<|e|>aaaa \u{e9}\u{180e}\xff\xe2\x82 12"
+
+-- changes are plain text and what stands for it
+local function tokenizer(name, from, to, with)
+  local at, last = shape:find(from or "PATTERN", 1, true)
+  local s = shape:sub(1, at - 1) .. (to or "PATTERN") .. shape:sub(last + 1)
+  local pattern = s:gsub("PATTERN", function() return [[\\p{L}+| ?[^\\s\\p{L}]+|\\s+]] end)
+  write("tokenizer", name, pattern .. "\xff" .. (with or text))
+end
+
+tokenizer "plain"
+tokenizer("long", nil, nil, ("a"):rep(500) .. ("ab"):rep(300))
+tokenizer("gpt2", shape:match '"pre_tokenizer".-,\n?"decoder"',
+          '"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder"')
+tokenizer("empty_matches", "PATTERN", [=[(?=b)|x*|[]\\s^]|[^\\S]]=])
+tokenizer("backwards", "PATTERN", [[(?=ab\\K)]])
+tokenizer("backtracks", "PATTERN", "(?:(?:a+)+)+$", ("a"):rep(40) .. "c")
+tokenizer("no_pattern", "PATTERN", "(a")
+tokenizer("no_bytes", '"bytes":1,', "")
+tokenizer("absent", '"a b"', '"a zz"')
+tokenizer("no_product", '"a a"', '"a c"')
+tokenizer("same", '"a a"', '"a b"')
+tokenizer("of_special", '"a a"', '"a <|e|>"')
+tokenizer("two_ids", '"<|e|>":0', '"<|e|>":5')
+tokenizer("same_id", '"ab":257', '"ab":258')
+tokenizer("gap", '"aa":259', '"aa":270')
+tokenizer("huge_id", '"aa":259', '"aa":9223372036854775807')
+tokenizer("no_content", '"content":"<|e|>"', '"content":""')
+tokenizer("unigram", '"BPE"', '"Unigram"')
+tokenizer("three", [=[["\u0120","ab"]]=], '["a","b","c"]')
+tokenizer("normalizer", '"decoder"', '"normalizer":{"type":"NFC"},"decoder"')
+tokenizer("template", '"decoder"', '"post_processor":{"type":"TemplateProcessing"},"decoder"')
+tokenizer("cut", '"merges":["a b"', "")

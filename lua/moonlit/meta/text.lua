@@ -45,6 +45,14 @@ function CoreBpe:encode(text, special) end
 ---@return integer[][]
 function CoreBpe:encode_all(texts, special) end
 
+--- The ids of a file. With cut, which the patterns that have names allow, all threads share it.
+---@param path string
+---@param cut boolean
+---@return Tensor|nil  i64
+---@return string? message
+---@return string? code
+function CoreBpe:encode_file(path, cut) end
+
 --- The bytes of ids, one after the other.
 ---@param ids integer[]
 ---@param show boolean  false leaves special tokens out

@@ -7,7 +7,6 @@ local core = require "moonlit.core"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
 local patterns = require "moonlit.text.patterns"
-local tensor = require "moonlit.tensor"
 
 local bpe = {}
 
@@ -17,11 +16,11 @@ Bpe.__name = "moonlit.Bpe"
 
 --- @param spec table  { tokens = byte strings in id order, special = { [position] = true },
 ---   merges = { a, b, a, b, ... } ids, pattern = regular expression, ignore_merges = boolean? }
---- @return Bpe|nil, string? message
+--- @return Bpe|nil, string? message, string? code
 function bpe.new(spec)
   local made, err = core.text.bpe(spec.tokens, spec.special, spec.merges, spec.pattern,
                                   spec.ignore_merges or false)
-  if not made then return nil, err end
+  if not made then return nil, err, "format" end
   return setmetatable({ core = made, merges = spec.merges, pattern = spec.pattern,
                         ignore_merges = spec.ignore_merges or false }, Bpe)
 end
@@ -46,13 +45,14 @@ function Bpe:encode_all(texts, opt)
   return self.core:encode_all(texts, options(opt, { special = false }, "encode_all").special)
 end
 
---- A whole file as an i64 tensor of ids; nil, message, code if it cannot be read.
+-- the patterns that have names let a text be cut at certain places, see ml_pretok_cut
+local cuttable = {}
+for _, pattern in pairs(patterns) do cuttable[pattern] = true end
+
+--- A whole file as an i64 tensor of ids, on all threads; nil, message, code if it cannot be read.
+--- @param path string
 function Bpe:encode_file(path)
-  local file, err = io.open(path, "rb")
-  local s = file and file:read("a")
-  if file then file:close() end
-  if not s then return nil, "encode_file: " .. (err or path .. ": cannot be read"), "io" end
-  return tensor.tensor(self.core:encode(s, false), { dtype = "i64" })
+  return self.core:encode_file(path, cuttable[self.pattern] == true)
 end
 
 --- @param ids integer[]|Tensor|integer
@@ -158,12 +158,43 @@ function Bpe:save(path) return json.save(path, document(self)) end
 -- what is wrong with a file travels as an error with this mark
 local Wrong = {}
 local function wrong(form, ...) error(setmetatable({ text = form:format(...) }, Wrong), 0) end
+local function unsupported(form, ...)
+  error(setmetatable({ text = form:format(...), code = "unsupported" }, Wrong), 0)
+end
 
-local function is_set(v) return v ~= nil and v ~= json.null and v ~= "" and v ~= false end
+local function is_null(v) return v == nil or v == json.null end
+local function is_set(v) return not is_null(v) and v ~= "" and v ~= false and v ~= 0 end
+
+-- a value as a message shows it: a part by its type
+local function shown(v)
+  if is_null(v) then return "null" end
+  if type(v) == "table" then return type(v.type) == "string" and v.type or "a table" end
+  return tostring(v)
+end
 
 local function refuse(t, what, keys)
   for _, key in ipairs(keys) do
-    if is_set(t[key]) then wrong("%s: %s is not supported", what, key) end
+    if is_set(t[key]) then unsupported("%s: %s is not supported", what, key) end
+  end
+end
+
+-- an array, whether or not it has elements
+local function list_of(v, what)
+  if type(v) == "table" and (#v > 0 or next(v) == nil) then return v end
+  wrong("%s: expected an array, got %s", what, type(v) == "table" and "an object" or shown(v))
+end
+
+-- the parts around the model that would change ids or text
+local function check_parts(t)
+  for _, key in ipairs { "normalizer", "truncation", "padding" } do
+    if not is_null(t[key]) then unsupported("%s: %s is not supported", key, shown(t[key])) end
+  end
+  local after, back = t.post_processor, t.decoder
+  if not is_null(after) and not (type(after) == "table" and after.type == "ByteLevel") then
+    unsupported("post_processor: %s is not supported, only ByteLevel", shown(after))
+  end
+  if not (type(back) == "table" and back.type == "ByteLevel") then
+    unsupported("decoder: %s is not supported, only ByteLevel", shown(back))
   end
 end
 
@@ -176,46 +207,60 @@ local function read_pattern(t)
     if kind == "Split" and not pattern and not level then
       pattern = type(p.pattern) == "table" and p.pattern.Regex
       if type(pattern) ~= "string" or p.behavior ~= "Isolated" or is_set(p.invert) then
-        wrong("pre_tokenizer: a Split must be of a Regex, Isolated, not inverted")
+        unsupported("pre_tokenizer: a Split must be of a Regex, Isolated, not inverted")
       end
     elseif kind == "ByteLevel" and not level then
       level = p
-      refuse(p, "pre_tokenizer: ByteLevel", { "add_prefix_space" })
+      if p.add_prefix_space ~= false then
+        unsupported("pre_tokenizer: ByteLevel: add_prefix_space must be false, not %s",
+                    shown(p.add_prefix_space))
+      end
     else
-      wrong("pre_tokenizer: %s is not supported; expected Split and ByteLevel", tostring(kind))
+      unsupported("pre_tokenizer: %s is not supported; expected Split and ByteLevel", shown(p))
     end
   end
   if not level then wrong("pre_tokenizer: expected a ByteLevel") end
   if level.use_regex ~= false then
-    if pattern then wrong("pre_tokenizer: ByteLevel with use_regex behind a Split") end
+    if pattern then unsupported("pre_tokenizer: ByteLevel with use_regex behind a Split") end
     return patterns["gpt-2"]
   end
   return pattern or wrong("pre_tokenizer: nothing cuts the text: expected a Split")
 end
 
+-- id -> text of the special tokens
 local function read_added(list)
-  local added = {}
-  for i, a in ipairs(type(list) == "table" and list or {}) do
+  local added, seen = {}, {}
+  for i, a in ipairs(is_null(list) and {} or list_of(list, "added_tokens")) do
     local id = type(a) == "table" and math.tointeger(a.id)
     if not id or id < 0 or type(a.content) ~= "string" or a.content == "" then
       wrong("added_tokens: number %d has no id and content", i)
     end
     refuse(a, ("added_tokens: %q"):format(a.content), { "single_word", "lstrip", "rstrip" })
+    if a.special ~= true then
+      unsupported("added_tokens: %q: only special tokens are supported", a.content)
+    end
     if added[id] then wrong("added_tokens: id %d comes twice", id) end
-    added[id] = a.content
+    if seen[a.content] then wrong("added_tokens: %q comes twice", a.content) end
+    added[id], seen[a.content] = a.content, id
   end
-  return added
+  return added, seen
 end
 
 -- tokens in id order, which of them are special, and written form -> id
-local function read_vocab(vocab, added)
+local function read_vocab(vocab, added, special_id)
   local tokens, special, ids, count = {}, {}, {}, 0
-  if type(vocab) ~= "table" then wrong("model: vocab: expected an object, got %s", type(vocab)) end
+  if type(vocab) ~= "table" or #vocab > 0 then
+    wrong("model: vocab: expected an object, got %s", type(vocab) == "table" and "an array"
+          or shown(vocab))
+  end
   for _, word in ipairs(options.keys(vocab)) do
     local id = math.tointeger(vocab[word])
     if not id or id < 0 or id > 1 << 24 then
-      wrong("model: vocab: %q has the id %s", word, tostring(vocab[word]))
-    elseif tokens[id + 1] then wrong("model: vocab: id %d comes twice", id) end
+      wrong("model: vocab: %q has the id %s", word, shown(vocab[word]))
+    elseif tokens[id + 1] then wrong("model: vocab: id %d comes twice", id)
+    elseif special_id[word] and special_id[word] ~= id then
+      wrong("added_tokens: %q has the ids %d and %d", word, special_id[word], id)
+    end
     ids[word] = id
     tokens[id + 1] = added[id] == word and word or alphabet.read(word)
                      or wrong("model: vocab: %q is not in the byte-level alphabet", word)
@@ -248,29 +293,27 @@ end
 local function read(t)
   local model = type(t.model) == "table" and t.model or wrong("expected a model")
   if model.type ~= "BPE" and not (model.type == nil and model.merges) then
-    wrong("a %s model is not supported, only BPE", tostring(model.type))
+    unsupported("a %s model is not supported, only BPE", shown(model.type))
   end
   refuse(model, "model", { "dropout", "unk_token", "continuing_subword_prefix",
                            "end_of_word_suffix", "byte_fallback" })
-  if is_set(t.normalizer) then
-    wrong("normalizer: %s is not supported", tostring(t.normalizer.type or "this one"))
-  end
+  check_parts(t)
   local tokens, special, ids = read_vocab(model.vocab, read_added(t.added_tokens))
   local merges = {}
-  if type(model.merges) ~= "table" then wrong("model: expected merges") end
-  for i, m in ipairs(model.merges) do
+  for i, m in ipairs(list_of(model.merges, "model: merges")) do
     merges[2 * i - 1], merges[2 * i] = read_merge(m, ids, i)
   end
   return { tokens = tokens, special = special, merges = merges,
            pattern = read_pattern(t.pre_tokenizer), ignore_merges = is_set(model.ignore_merges) }
 end
 
---- A tokenizer from what tokenizer.json holds; nil and what is wrong with it.
+--- A tokenizer from what tokenizer.json holds; nil, what is wrong with it and a code: "unsupported"
+--- for a kind that is not known here, "format" for what is broken.
 --- @param t table
 function bpe.of(t)
   local fine, spec = pcall(read, t)
   if fine then return bpe.new(spec) end
-  if getmetatable(spec) == Wrong then return nil, spec.text end
+  if getmetatable(spec) == Wrong then return nil, spec.text, spec.code or "format" end
   error(spec, 0)
 end
 

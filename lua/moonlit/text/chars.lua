@@ -162,6 +162,7 @@ end
 --- The bytes of an id's character.
 function Chars:bytes(id) return self:decode { id } end
 
+--- Characters have no special tokens.
 function Chars.is_special() return false end
 
 --- Write the tokenizer to a file (JSON); true, or nil, message, code.

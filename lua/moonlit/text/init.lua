@@ -43,9 +43,9 @@ function text.load(path)
     return nil, ("text.load: %s: expected an object, got %s"):format(path, type(t)), "format"
   end
   local made, wrong
-  if t.type == chars.KIND then made, wrong = chars.of(t) else made, wrong = bpe.of(t) end
+  if t.type == chars.KIND then made, wrong = chars.of(t) else made, wrong, code = bpe.of(t) end
   if made then return made end
-  return nil, ("text.load: %s: %s"):format(path, wrong), "format"
+  return nil, ("text.load: %s: %s"):format(path, wrong), code or "format"
 end
 
 return setmetatable(text, { __index = function(_, name)

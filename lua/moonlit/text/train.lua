@@ -41,11 +41,24 @@ end
 local function check_special(special)
   local seen = {}
   for i, s in ipairs(special) do
-    if type(s) ~= "string" or s == "" or seen[s] then
-      error(('%s: special token %d must be text of its own, got %s'):format(WHO, i,
+    if type(s) ~= "string" or s == "" or seen[s] or not utf8.len(s) then
+      error(('%s: special token %d must be text (UTF-8) of its own, got %s'):format(WHO, i,
             type(s) == "string" and ("%q"):format(s) or type(s)), 3)
     end
     seen[s] = true
+  end
+end
+
+-- tokenizer.json knows a token by its text: what is written like a special token is taken for one
+local function check_texts(tokens, special)
+  local written = {}
+  for i, s in ipairs(special) do written[s] = i end
+  for i = #special + 1, #tokens do
+    local s = alphabet.write(tokens[i])
+    if written[s] then
+      error(("%s: special token %d, %q, is the text of an ordinary token too; name it otherwise")
+        :format(WHO, written[s], s), 3)
+    end
   end
 end
 
@@ -91,5 +104,6 @@ return function(source, opt)
     tokens[id + 1] = tokens[a + 1] .. tokens[b + 1]
     merges[#merges + 1], merges[#merges + 2] = a, b
   end
+  check_texts(tokens, o.special)
   return assert(bpe.new { tokens = tokens, special = special, merges = merges, pattern = pattern })
 end

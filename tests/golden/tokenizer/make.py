@@ -13,7 +13,7 @@ QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
 WORDS = ("the moon rose over a cold harbour and seven boats came home with nets 12 345 plums it's "
          "they'll I'D naïve Straße über ça señor łódź Ελλάδα Привет мир 你好 世界 日本語 한국어 عربى हिन्दी "
          "ไทย e\u0301 👍🏽 👩‍👩‍👧 <|im_end|> <|endoftext|> … — «quoted» {json: [1, 2]} x+=1; // code\tTab "
-         "\u00a0nbsp \u2003em \r\n \n\n \t ſ K ǅ ﬁ ² ½ Ⅷ ٣").split(" ")
+         "a\u180eb \u0085nel \u200bzw \u2028ls \ufeffbom \u202f.\u180e \u00a0nbsp \u2003em \r\n \n\n \t ſ K ǅ ﬁ ² ½ Ⅷ ٣").split(" ")
 CODE = "import sys\nfor i in range(10):\n    print(i ** 2, '\\n')\n\n\nif x:\n\treturn\r\n"
 
 

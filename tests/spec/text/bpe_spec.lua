@@ -1,5 +1,6 @@
 -- Byte-level BPE: equal to Hugging Face's `tokenizers` on what tests/golden/tokenizer/make.py left,
 -- the same for any number of threads, and safe from forged tokens and broken files.
+local core = require "moonlit.core"
 local ml = require "moonlit"
 local json = require "moonlit.json"
 
@@ -70,6 +71,10 @@ describe("encoding", function()
     assert.are.same({ ids, tok:encode "the moon", {} }, lists)
   end)
 
+  it("takes a long run of spaces", function() -- the pattern goes back over all of them
+    assert.is_true(#trained({ prose() }):encode((" "):rep(11000000)) > 0)
+  end)
+
   it("streams whole characters", function()
     local tok = trained { prose() }
     local put, text = tok:decoder(), {}
@@ -78,6 +83,38 @@ describe("encoding", function()
       assert.is_truthy(utf8.len(text[i]) or text[i]:find "\xff", text[i])
     end
     assert.are.equal("né 你 👍\xff!", table.concat(text) .. put(nil))
+  end)
+
+  it("goes by Unicode's white space, not PCRE2's", function() -- which counts U+180E
+    local tok = trained({ prose() }, { pattern = "\\s|[^\\s]+" })
+    local one = trained({ prose() }, { pattern = "[^x]" }) -- every character a piece
+    local s = "a\u{180e}b\u{85}c\u{2028}d"
+    for _, t in ipairs { tok, one } do assert.are.equal(s, t:decode(t:encode(s))) end
+    local taught = trained({ ("a\u{180e}b "):rep(9) }, { pattern = "\\s|\\S+" })
+    assert.is_truthy(taught:id "a\u{180e}b")
+    assert.is_nil(trained({ ("a\u{85}b "):rep(9) }, { pattern = "\\s|\\S+" }):id "a\u{85}b")
+  end)
+
+  it("of a file, cut for the threads, is that of its text", function()
+    local path, random = os.tmpname(), core.sys.random
+    local some = { "a", "Z", " ", " ", "\n", "\n", "\r", "=", "'s", "1", "\t", "\u{e9}",
+                   "\u{a0}", "\xff" }
+    for seed = 1, 3 do
+      local parts = {}
+      for i = 1, 700000 do parts[i] = some[random(seed, 5, i, 0, 0) % #some + 1] end
+      local s = table.concat(parts)
+      assert(core.sys.write(path, s))
+      for _, pattern in ipairs { "qwen2", "gpt-2", "llama-bpe", "\\S+" } do
+        local tok = trained({ prose() }, { pattern = pattern })
+        local ids = tok:encode_file(path)
+        assert.are.equal(s, tok:decode(ids))
+        assert.is_true((ids - ml.tensor(tok:encode(s), { dtype = "i64" })):abs():max():item() == 0)
+      end
+    end
+    os.remove(path)
+    local ids, _, code = trained { prose() }:encode_file(path)
+    assert.is_nil(ids)
+    assert.are.equal("io", code)
   end)
 
   it("names what it cannot use", function()
@@ -129,6 +166,10 @@ describe("training", function()
     says("no text to learn from", function() trained {} end)
     says("a text must be a string or a document, got number", function() trained { 5 } end)
     says("the pattern is no regular expression", function() trained({ "x" }, { pattern = "(" }) end)
+    says("is the text of an ordinary token too", function()
+      trained({ ("moon "):rep(9) }, { special = { "<s>", "moon" } })
+    end)
+    says("text (UTF-8) of its own", function() trained({ "x" }, { special = { "\xff" } }) end)
     says("special token 2", function() trained({ "x" }, { special = { "a", "a" } }) end)
   end)
 end)
@@ -168,25 +209,46 @@ describe("tokenizer.json", function()
       t.model.vocab["!"] = nil
       t.model.vocab["\u{4f60}"] = 2
     end },
-    { "a Unigram model is not supported", function(t) t.model.type = "Unigram" end },
-    { "model: byte_fallback is not supported", function(t) t.model.byte_fallback = true end },
-    { "normalizer: NFC is not supported", function(t) t.normalizer = { type = "NFC" } end },
+    { "a Unigram model is not supported", function(t) t.model.type = "Unigram" end, "unsupported" },
+    { "model: byte_fallback is not supported", function(t) t.model.byte_fallback = true end,
+      "unsupported" },
+    { "normalizer: NFC is not supported", function(t) t.normalizer = { type = "NFC" } end,
+      "unsupported" },
     { "Metaspace is not supported", function(t)
       t.pre_tokenizer = { type = "Sequence", pretokenizers = { { type = "Metaspace" } } }
-    end },
+    end, "unsupported" },
     { "the pattern is no regular expression", function(t)
       t.pre_tokenizer.pretokenizers[1].pattern.Regex = "(a"
     end },
     { "expected a model", function(t) t.model = 5 end },
     { "no id and content", function(t) t.added_tokens[1].content = "" end },
-    { "rstrip is not supported", function(t) t.added_tokens[1].rstrip = true end },
+    { "rstrip is not supported", function(t) t.added_tokens[1].rstrip = true end, "unsupported" },
+    { "only special tokens are supported", function(t) t.added_tokens[1].special = false end,
+      "unsupported" },
+    { "post_processor: TemplateProcessing is not supported", function(t)
+      t.post_processor = { type = "TemplateProcessing" }
+    end, "unsupported" },
+    { "decoder: Metaspace is not supported", function(t) t.decoder.type = "Metaspace" end,
+      "unsupported" },
+    { "decoder: null is not supported", function(t) t.decoder = json.null end, "unsupported" },
+    { "truncation: a table is not supported", function(t) t.truncation = { max_length = 5 } end,
+      "unsupported" },
+    { "add_prefix_space must be false, not null", function(t)
+      t.pre_tokenizer.pretokenizers[2].add_prefix_space = nil
+    end, "unsupported" },
+    { "has the ids 7 and ", function(t) t.added_tokens[1].id = 7 end },
+    { "added_tokens: expected an array, got 5", function(t) t.added_tokens = 5 end },
+    { "merges: expected an array, got an object", function(t) t.model.merges = { a = 1 } end },
+    { "vocab: expected an object, got an array", function(t)
+      t.model.vocab = json.array { 1, 2 }
+    end },
   }
   for _, case in ipairs(broken) do
     it("says: " .. case[1], function()
       local tok, err, code = loading(case[2])
       assert.is_nil(tok)
       assert.matches(case[1], err, 1, true)
-      assert.are.equal("format", code)
+      assert.are.equal(case[3] or "format", code)
     end)
   end
 
@@ -194,5 +256,29 @@ describe("tokenizer.json", function()
     local tok, _, code = ml.text.load "no/such/tokenizer.json"
     assert.is_nil(tok)
     assert.are.equal("io", code)
+  end)
+
+  it("survives the fuzz corpus", function() -- see tests/fuzz/tokenizer_fuzz.c for its form
+    local alphabet, bpe = require "moonlit.text.alphabet", require "moonlit.text.bpe"
+    local pipe, count = io.popen "ls tests/fuzz/corpus/tokenizer", 0
+    for name in pipe:lines() do
+      local file = assert(io.open("tests/fuzz/corpus/tokenizer/" .. name, "rb"))
+      local head, text = file:read("a"):match "^([^\xff]*)\xff?(.*)$"
+      file:close()
+      local t = json.decode(head)
+      for b = 0, t and t.bytes and 255 or -1 do
+        t.model.vocab[alphabet.chars[b]] = t.bytes + b
+      end
+      local tok, err, code = bpe.of(t or {})
+      local fine, ids = pcall(function() return tok:encode(text) end)
+      if not tok then
+        assert.is_string(err)
+        assert.is_true(code == "format" or code == "unsupported")
+      elseif fine then assert.are.equal(text, tok:decode(ids))
+      else assert.matches("the pattern gives up", ids) end
+      count = count + 1
+    end
+    pipe:close()
+    assert.is_true(count > 20)
   end)
 end)
