@@ -14,7 +14,7 @@ local cfg = ml.knobs {
 }
 
 local world = ml.data.world { seed = cfg.seed }
-local tok = assert(ml.text.load(cfg.tokenizer))
+local tok = ml.must(ml.text.load(cfg.tokenizer))
 local chat = ml.data.chat(tok)
 local task = ml.run.task("runs/baselines", { seed = cfg.seed })
 

@@ -63,11 +63,11 @@ if web then
   train, valid = {}, {}
   for i, doc in ipairs(kept) do table.insert(i % every == 0 and valid or train, doc) end
 end
-assert(ml.data.write(task:path "data/train.jsonl", train))
-assert(ml.data.write(task:path "data/valid.jsonl", valid))
+ml.must(ml.data.write(task:path "data/train.jsonl", train))
+ml.must(ml.data.write(task:path "data/valid.jsonl", valid))
 
 local books = ledger:finish()
-assert(ledger:save(task.dir .. "/ledger.json"))
+ml.must(ledger:save(task.dir .. "/ledger.json"))
 for _, step in ipairs(books.steps) do
   local why = {}
   for i, r in ipairs(step.reasons) do why[i] = ("%s %d"):format(r.reason, r.documents) end

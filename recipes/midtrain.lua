@@ -24,16 +24,16 @@ local cfg = ml.knobs {
 if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
 local world = ml.data.world { seed = cfg.seed }
 local function traces(part, n)
-  if cfg.data ~= "" then return assert(ml.data.open(cfg.data, part)) end
+  if cfg.data ~= "" then return ml.must(ml.data.open(cfg.data, part)) end
   return world:traces(part, n)
 end
 local function documents(part, n)
-  if cfg.replay ~= "" then return assert(ml.data.open(cfg.replay, part)) end
+  if cfg.replay ~= "" then return ml.must(ml.data.open(cfg.replay, part)) end
   return world:documents(part, n)
 end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("midtrain: %s; make one with recipes/pretrain.lua"):format(tok), 0) end
+ml.must(model, ("midtrain: %s; make one with recipes/pretrain.lua"):format(tok))
 local length = model.options.context
 
 local run = ml.run("runs/midtrain", { steps = cfg.steps, seed = cfg.seed,

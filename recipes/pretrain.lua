@@ -25,12 +25,12 @@ local cfg = ml.knobs {
 if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
 local world = ml.data.world { seed = cfg.seed }
 local function documents(part, n)
-  if cfg.data ~= "" then return assert(ml.data.open(cfg.data, part)) end
+  if cfg.data ~= "" then return ml.must(ml.data.open(cfg.data, part)) end
   return world:documents(part, n)
 end
 
 local tok
-if cfg.tokenizer ~= "" then tok = assert(ml.text.load(cfg.tokenizer))
+if cfg.tokenizer ~= "" then tok = ml.must(ml.text.load(cfg.tokenizer))
 else
   tok = ml.text.train(documents("train", cfg.documents), { vocab = cfg.vocab,
                                                            special = ml.data.chat.special })
@@ -39,8 +39,8 @@ end
 local run = ml.run("runs/pretrain", { steps = cfg.steps, seed = cfg.seed,
                                       save_every = cfg.save_every })
 local shard = run:path "data/train.shard"
-assert(ml.data.shard.write(shard, ml.data.sequences(documents("train", cfg.documents), tok)))
-local data = ml.data.packed(assert(ml.data.shard.open(shard)),
+ml.must(ml.data.shard.write(shard, ml.data.sequences(documents("train", cfg.documents), tok)))
+local data = ml.data.packed(ml.must(ml.data.shard.open(shard)),
                             { batch = cfg.batch, length = cfg.model.context })
 
 local shape = { preset = "llama", vocab = tok:size(), dtype = cfg.dtype, seed = cfg.seed }

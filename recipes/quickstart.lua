@@ -23,7 +23,9 @@ local cfg = ml.knobs {
 if cfg.size == "small" then
   cfg.documents, cfg.items = 600, 4
   for _, stage in ipairs { "pretrain", "midtrain", "sft" } do cfg[stage].steps = 20 end
-elseif cfg.size ~= "full" then error('size must be "full" or "small", got ' .. cfg.size, 0) end
+end
+ml.must(cfg.size == "small" or cfg.size == "full",
+        'quickstart: size must be "full" or "small", got ' .. cfg.size)
 
 local p = ml.run.pipeline("runs/quickstart", { seed = cfg.seed, size = cfg.size })
 

@@ -32,11 +32,11 @@ if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
 local world = ml.data.world { seed = cfg.seed }
 local function conversations(part, n)
   if cfg.data == "" then return world:chats(part, n) end
-  return assert(ml.data.conversations(cfg.data, part, { prompt = cfg.prompt, reply = cfg.reply }))
+  return ml.must(ml.data.conversations(cfg.data, part, { prompt = cfg.prompt, reply = cfg.reply }))
 end
 -- pages and traces of the world in turn, and then what one of them has left
 local function documents(part, n)
-  if cfg.replay ~= "" then return assert(ml.data.open(cfg.replay, part)) end
+  if cfg.replay ~= "" then return ml.must(ml.data.open(cfg.replay, part)) end
   local a, b = world:documents(part, n), world:traces(part, n)
   return function()
     a, b = b, a
@@ -45,7 +45,7 @@ local function documents(part, n)
 end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("sft: %s; make one with recipes/midtrain.lua"):format(tok), 0) end
+ml.must(model, ("sft: %s; make one with recipes/midtrain.lua"):format(tok))
 local chat = ml.data.chat(tok)
 local length = model.options.context
 

@@ -20,9 +20,9 @@ local text
 if cfg.data == "" then
   text = ml.data.prose { bytes = 1000000, seed = 1 }
 else
-  text = assert(io.open(cfg.data, "rb")):read("a")
+  text = ml.must(io.open(cfg.data, "rb")):read("a")
 end
-local tok = assert(ml.text.chars { text = text })
+local tok = ml.must(ml.text.chars { text = text })
 local train, val = ml.data.split(ml.tensor(tok:encode(text), { dtype = "i64" }), 0.9)
 
 local run = ml.run("runs/shakespeare", { steps = cfg.steps, seed = cfg.seed,
@@ -63,7 +63,7 @@ function presets.speedrun()
   end
 end
 
-local make = presets[cfg.preset] or error("preset must be nanogpt or speedrun: " .. cfg.preset, 0)
+local make = ml.must(presets[cfg.preset], "preset must be nanogpt or speedrun: " .. cfg.preset)
 local model, opt, settings = make()
 run:track { model = model, opt = opt, data = data, tok = tok }
 run:say(model:summary())

@@ -23,7 +23,7 @@ local cfg = ml.knobs {
 local world = ml.data.world { seed = cfg.seed }
 local function conversations(part, n)
   if cfg.data == "" then return world:chats(part, n, "summary") end
-  local rows = assert(ml.data.conversations(cfg.data, part, { prompt = cfg.text,
+  local rows = ml.must(ml.data.conversations(cfg.data, part, { prompt = cfg.text,
                                                               reply = cfg.short }))
   return function()
     local c = rows()
@@ -33,7 +33,7 @@ local function conversations(part, n)
 end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("summarize: %s; make one with recipes/midtrain.lua"):format(tok), 0) end
+ml.must(model, ("summarize: %s; make one with recipes/midtrain.lua"):format(tok))
 local chat = ml.data.chat(tok)
 local run = ml.run("runs/summarize", { steps = cfg.steps, seed = cfg.seed,
                                        save_every = cfg.save_every })

@@ -17,7 +17,7 @@ local cfg = ml.knobs {
 
 local world = ml.data.world { seed = cfg.seed }
 local function documents(part, n)
-  if cfg.data ~= "" then return assert(ml.data.open(cfg.data, part)) end
+  if cfg.data ~= "" then return ml.must(ml.data.open(cfg.data, part)) end
   return world:documents(part, n)
 end
 
@@ -26,14 +26,14 @@ local docs, traces = documents("train", cfg.documents), world:traces("train", cf
 local tok = ml.text.train(function() return docs() or traces() end, {
   vocab = cfg.vocab, pattern = cfg.pattern, min_frequency = cfg.min_frequency,
   special = ml.data.chat.special })
-assert(tok:save(task.dir .. "/tokenizer.json"))
+ml.must(tok:save(task.dir .. "/tokenizer.json"))
 
 local bytes, tokens, sample = 0, 0, nil
 for doc in documents("valid", 300) do
   local ids = tok:encode(doc.text)
   bytes, tokens, sample = bytes + #doc.text, tokens + #ids, sample or ids
 end
-if tokens == 0 then error("tokenizer: no documents are held out: data has fewer than 50", 0) end
+ml.must(tokens > 0, "tokenizer: no documents are held out; data has fewer than 50")
 
 -- a text as its tokens, with bars between
 local pieces = {}

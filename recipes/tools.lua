@@ -23,10 +23,10 @@ local tools = { calculator = ml.data.tools.calculator } -- name -> function(argu
 local world = ml.data.world { seed = cfg.seed }
 local conversations
 if cfg.data == "" then conversations = world:chats("train", cfg.chats, "calculator")
-else conversations = assert(ml.data.conversations(cfg.data, "train")) end
+else conversations = ml.must(ml.data.conversations(cfg.data, "train")) end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("tools: %s; make one with recipes/midtrain.lua"):format(tok), 0) end
+ml.must(model, ("tools: %s; make one with recipes/midtrain.lua"):format(tok))
 local chat = ml.data.chat(tok)
 local run = ml.run("runs/tools", { steps = cfg.steps, seed = cfg.seed,
                                    save_every = cfg.save_every })

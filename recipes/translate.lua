@@ -24,7 +24,7 @@ local cfg = ml.knobs {
 local world = ml.data.world { seed = cfg.seed }
 local function conversations(part, n)
   if cfg.data == "" then return world:chats(part, n, "translate") end
-  local rows = assert(ml.data.conversations(cfg.data, part, { prompt = cfg.from, reply = cfg.to }))
+  local rows = ml.must(ml.data.conversations(cfg.data, part, { prompt = cfg.from, reply = cfg.to }))
   return function()
     local c = rows()
     if c then c.messages[1].content = cfg.ask .. c.messages[1].content end
@@ -33,7 +33,7 @@ local function conversations(part, n)
 end
 
 local model, tok = ml.load(cfg.model)
-if not model then error(("translate: %s; make one with recipes/midtrain.lua"):format(tok), 0) end
+ml.must(model, ("translate: %s; make one with recipes/midtrain.lua"):format(tok))
 local chat = ml.data.chat(tok)
 local run = ml.run("runs/translate", { steps = cfg.steps, seed = cfg.seed,
                                        save_every = cfg.save_every })

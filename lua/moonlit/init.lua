@@ -36,6 +36,15 @@ end
 --- Conversations carried on by a model, with tools: see moonlit.generate.turns.
 function face.converse(...) return require("moonlit.generate.turns")(...) end
 
+--- What went well, or the end of the program with one line that says why: assert for recipes,
+--- whose reader is at a shell.
+---
+---   local docs = ml.must(ml.data.open("corpus.jsonl", "train"))
+function face.must(...)
+  if not (...) then require("moonlit.run.fail")("%s", (select(2, ...)) or "failed") end
+  return ...
+end
+
 -- the constructor of models, with the methods that need parts a model itself may not know
 local function model()
   local m = require "moonlit.nn.model"

@@ -12,6 +12,12 @@ local read = require "moonlit.data.read"
 local WHO = "data.open"
 local parts = { train = true, valid = true }
 
+-- read raises what is wrong with a file
+local function answer(fine, docs)
+  if fine then return docs end
+  return nil, docs, "io"
+end
+
 --- @param path string
 --- @param part string  "train" or "valid"
 --- @param opt? {held: integer?, field: string?}  one of so many documents is held out (50); which
@@ -24,10 +30,10 @@ return function(path, part, opt)
     error(('%s: part must be "train" or "valid", got %s'):format(WHO, tostring(part)), 2)
   end
   if lfs.attributes(path, "mode") == "directory" then
-    return read(("%s/data/%s.jsonl"):format(path, part), { field = o.field })
+    return answer(pcall(read, ("%s/data/%s.jsonl"):format(path, part), { field = o.field }))
   end
-  local docs, err, code = read(path, { field = o.field,
-                                       split = path:find "%.txt$" and "blank" or nil })
+  local docs, err, code = answer(pcall(read, path, { field = o.field,
+                                       split = path:find "%.txt$" and "blank" or nil }))
   if not docs then return nil, err, code end
   local n = 0
   return function()
