@@ -92,7 +92,9 @@ local card = ml.eval.card(model, tok, {
   tasks = cfg.items > 0 and tasks or {}, chat = chat, world = world, n = cfg.items,
   tools = { calculator = ml.data.tools.calculator } })
 local before, after = ml.no_grad(held_out, (ml.load(cfg.model))), ml.no_grad(held_out, model)
+table.insert(card.metrics, { name = "held_out", title = "held-out loss of replies", value = after,
+                             n = #valid, better = "lower" })
 run:results { title = "SFT", metrics = card.metrics, samples = card.samples,
-              notes = { ("held-out loss %.4f before, %.4f after"):format(before, after) } }
+              notes = { ("held-out loss of replies before: %.4f"):format(before) } }
 run:finish(("held-out loss %.4f, %.4f before"):format(after, before),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))
