@@ -150,7 +150,7 @@ describe("a pipeline", function()
         --quiet --out "$1" >/dev/null 2>&1 &
       pid=$!
       until [ -s "$1/02-base/log.txt" ]; do kill -0 $pid || exit 99; sleep 0.02; done
-      sleep 0.1; kill -TERM $2$pid; wait $pid]], "sh", place .. "/" .. dir, to })
+      sleep 1; kill -TERM $2$pid; wait $pid]], "sh", place .. "/" .. dir, to })
   end
 
   it("hands a signal on to the stage, and waits for it", function()
