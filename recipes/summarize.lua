@@ -50,18 +50,10 @@ for step in run:steps() do
   run:log { loss = loss, lr = cfg.lr * rate(step), norm = norm }
 end
 
-local right, overlap, samples, held = 0, 0, {}, ml.data.take(conversations("valid", cfg.valid),
-                                                             cfg.valid)
-local prompts = {}
-for i, c in ipairs(held) do prompts[i] = { c.messages[1] } end
-for i, out in ipairs(ml.converse(model, chat, prompts, { tokens = 128, temperature = 0 })) do
-  local said, want = out.messages[1].content or "", held[i].messages[2].content
-  right = right + (said == want and 1 or 0)
-  overlap = overlap + ml.eval.rouge_l(said, want)
-  if i <= 3 then samples[i] = { prompt = prompts[i][1].content, reply = said, answer = want } end
-end
-run:results { title = "SUMMARY", samples = samples, metrics = {
-  { name = "summary", title = "summaries right", value = right / #held, n = #held, unit = "%" },
-  { name = "rouge_l", title = "ROUGE-L", value = overlap / #held, n = #held } } }
-run:finish(("summaries right %.1f %%, ROUGE-L %.3f"):format(100 * right / #held, overlap / #held),
+local held = ml.data.take(conversations("valid", cfg.valid), cfg.valid)
+local r = ml.eval.replies(model, chat, held, { rouge_l = ml.eval.rouge_l })
+run:results { title = "SUMMARY", samples = r.samples, metrics = {
+  { name = "summary", title = "summaries right", value = r.exact, n = r.n, unit = "%" },
+  { name = "rouge_l", title = "ROUGE-L", value = r.rouge_l, n = r.n } } }
+run:finish(("summaries right %.1f %%, ROUGE-L %.3f"):format(100 * r.exact, r.rouge_l),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))

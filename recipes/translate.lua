@@ -50,19 +50,10 @@ for step in run:steps() do
   run:log { loss = loss, lr = cfg.lr * rate(step), norm = norm }
 end
 
-local right, overlap, samples, held = 0, 0, {}, ml.data.take(conversations("valid", cfg.valid),
-                                                             cfg.valid)
-local prompts = {}
-for i, c in ipairs(held) do prompts[i] = { c.messages[1] } end
-for i, out in ipairs(ml.converse(model, chat, prompts, { tokens = 128, temperature = 0 })) do
-  local said, want = out.messages[1].content or "", held[i].messages[2].content
-  right = right + (said == want and 1 or 0)
-  overlap = overlap + ml.eval.chrf(said, want)
-  if i <= 3 then samples[i] = { prompt = prompts[i][1].content, reply = said, answer = want } end
-end
-run:results { title = "VELU", samples = samples, metrics = {
-  { name = "translate", title = "translations right", value = right / #held, n = #held,
-    unit = "%" },
-  { name = "chrf", title = "chrF", value = overlap / #held, n = #held } } }
-run:finish(("translations right %.1f %%, chrF %.3f"):format(100 * right / #held, overlap / #held),
+local held = ml.data.take(conversations("valid", cfg.valid), cfg.valid)
+local r = ml.eval.replies(model, chat, held, { chrf = ml.eval.chrf })
+run:results { title = "VELU", samples = r.samples, metrics = {
+  { name = "translate", title = "translations right", value = r.exact, n = r.n, unit = "%" },
+  { name = "chrf", title = "chrF", value = r.chrf, n = r.n } } }
+run:finish(("translations right %.1f %%, chrF %.3f"):format(100 * r.exact, r.chrf),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))

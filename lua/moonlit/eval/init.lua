@@ -6,6 +6,7 @@ return {
   bits_per_byte = require "moonlit.eval.bits_per_byte",
   choice = require "moonlit.eval.choice",
   run = require "moonlit.eval.run",
+  replies = require "moonlit.eval.replies",
   card = require "moonlit.eval.card",
   plain = require "moonlit.eval.plain",
   tasks = require "moonlit.eval.tasks",
