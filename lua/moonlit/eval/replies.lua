@@ -3,7 +3,7 @@
 ---   local r = ml.eval.replies(model, chat, held, { rouge_l = ml.eval.rouge_l })
 ---   print(r.exact, r.rouge_l)            -- the share that is word for word right; the mean score
 ---
---- Each conversation is asked up to its last user's message, greedily; what its assistant says there
+--- Each conversation is asked up to its last user's message, greedily; what its assistant says then
 --- is the reference.
 local converse = require "moonlit.generate.turns"
 
