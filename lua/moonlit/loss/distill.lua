@@ -61,8 +61,9 @@ local per_token = core.autograd.fn {
 --- @param student Tensor  (B, T, V) logits
 --- @param teacher Tensor  (B, T, V) logits; no gradient goes there
 --- @param mask Tensor|nil  (B, T): other than 0 where a position counts
---- @param opt? table  kind = "forward", or "reverse", "js"; beta = 0.5, of js, between 0 and 1; temperature = 1 divides both logits, and
----   nothing makes up for it; over: tokens of the whole optimiser step when the batch is a part
+--- @param opt? table  kind = "forward", or "reverse", "js"; beta = 0.5, of js, between 0 and 1;
+---   temperature = 1 divides both logits, and nothing makes up for it; over: tokens of the whole
+---   optimiser step when the batch is a part of it
 --- @return Tensor loss, table stats  nats a token; kl: the same over this batch; count (tokens)
 return function(student, teacher, mask, opt)
   local o = options(opt, { kind = "forward", beta = 0.5, temperature = 1,

@@ -29,8 +29,8 @@ local function square(x) return x * x end
 --- @param opt? {clip: number|false?, over: number?}  clip = 0.2, false does not clip; over: tokens
 ---   of the whole optimiser step when the batch is a part of it
 --- @return Tensor loss, table stats  loss/value_avg, val/clipfrac_avg (share of tokens whose
----   clipped distance is the larger), vf_explained_var (absent when returns do not vary), val/value_avg;
----   count (tokens)
+---   clipped distance is the larger), vf_explained_var (absent when returns do not vary),
+---   val/value_avg; count (tokens)
 return function(values, returns, old_values, mask, opt)
   local o = options(opt, { clip = 0.2, over = options.optional }, who)
   masked.floats(who, "values", values)
