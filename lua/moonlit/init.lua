@@ -12,7 +12,7 @@ local tensor = require "moonlit.tensor"
 local modules = {
   autograd = "moonlit.autograd", ckpt = "moonlit.ckpt", data = "moonlit.data",
   eval = "moonlit.eval",
-  json = "moonlit.json", knobs = "moonlit.run.knobs", nn = "moonlit.nn",
+  json = "moonlit.json", knobs = "moonlit.run.knobs", loss = "moonlit.loss", nn = "moonlit.nn",
   optim = "moonlit.optim", reward = "moonlit.reward", rl = "moonlit.rl", run = "moonlit.run",
   text = "moonlit.text",
 }
