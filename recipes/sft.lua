@@ -17,7 +17,7 @@ local cfg = ml.knobs {
   reply = "",
   replay = "",
   share = 0.25,      -- of replay
-  chats = 9000,      -- of the world
+  chats = 14000,     -- of the world
   documents = 3000,  -- of the world, of each kind
   steps = 1000,
   batch = 8,         -- rows of the model's context a step
@@ -85,12 +85,8 @@ for step in run:steps() do
   end
 end
 
-local tasks = { "summary", "translate", "questions", "questions_back", "calculator", "sums" }
-local card = ml.eval.card(model, tok, {
-  texts = { { "plain", cfg.items > 0 and world:documents("test", cfg.valid) },
-            { "traces", cfg.items > 0 and world:traces("test", cfg.valid) } },
-  tasks = cfg.items > 0 and tasks or {}, chat = chat, world = world, n = cfg.items,
-  tools = { calculator = ml.data.tools.calculator } })
+local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
+                                         documents = cfg.valid })
 local before, after = ml.no_grad(held_out, (ml.load(cfg.model))), ml.no_grad(held_out, model)
 table.insert(card.metrics, { name = "held_out", title = "held-out loss of replies", value = after,
                              n = #valid, better = "lower" })

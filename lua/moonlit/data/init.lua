@@ -7,8 +7,8 @@ local options = require "moonlit.options"
 local modules = {
   chat = "moonlit.data.chat", conversations = "moonlit.data.conversations",
   decontaminate = "moonlit.data.decontaminate",
-  dedup = "moonlit.data.dedup", filter = "moonlit.data.filter", judge = "moonlit.data.judge",
-  ledger = "moonlit.data.ledger",
+  deal = "moonlit.data.deal", dedup = "moonlit.data.dedup", filter = "moonlit.data.filter",
+  judge = "moonlit.data.judge", ledger = "moonlit.data.ledger",
   mix = "moonlit.data.mix", open = "moonlit.data.open", packed = "moonlit.data.packed",
   pii = "moonlit.data.pii", prose = "moonlit.data.prose", read = "moonlit.data.read",
   sequences = "moonlit.data.sequences", shard = "moonlit.data.shard", take = "moonlit.data.take",

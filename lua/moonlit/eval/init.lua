@@ -8,6 +8,7 @@ return {
   run = require "moonlit.eval.run",
   replies = require "moonlit.eval.replies",
   card = require "moonlit.eval.card",
+  world = require "moonlit.eval.world",
   plain = require "moonlit.eval.plain",
   tasks = require "moonlit.eval.tasks",
   rouge_l = require("moonlit.eval.overlap").rouge_l,

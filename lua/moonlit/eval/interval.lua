@@ -1,4 +1,4 @@
---- How far a measured share may be from the true one.
+--- How far a measured share, or mean, may be from the true one.
 ---
 ---   interval.wilson(0.93, 200)    --> 0.886, 0.958
 local interval = {}
@@ -23,6 +23,18 @@ function interval.wilson(share, n)
   -- rounding must not push an end past the share itself
   local low, high = math.min(share, middle - half), math.max(share, middle + half)
   return math.max(0.0, low), math.min(1.0, high)
+end
+
+--- 95 % of the mean of any numbers, by the normal distribution.
+--- @param list number[]
+--- @return number low, number high
+function interval.mean(list)
+  local sum, square = 0, 0
+  for _, x in ipairs(list) do sum = sum + x end
+  local mean = sum / #list
+  for _, x in ipairs(list) do square = square + (x - mean) ^ 2 end
+  local half = #list > 1 and Z * math.sqrt(square / (#list - 1) / #list) or 0
+  return mean - half, mean + half
 end
 
 return interval

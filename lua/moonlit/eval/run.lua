@@ -13,6 +13,8 @@
 --- a number in 0..1, or a boolean. own_turns = true: the assistant's turns in an item's messages
 --- are not given but written by the model; a conversation ends, unanswered, where it says nothing,
 --- leaves a call open or fills its context. tools = { names of tools that the caller must bring }.
+--- temperature = 1: replies are drawn instead, always from the same seed. unit = "points": a score
+--- is any finite number, as it is no share.
 local interval = require "moonlit.eval.interval"
 local options = require "moonlit.options"
 local shown = require "moonlit.eval.shown"
@@ -100,7 +102,7 @@ local function converse(model, chat, task, conversations, o)
   local tools = {} -- no others: a sum is to be worked out
   for _, name in ipairs(task.tools or {}) do tools[name] = o.tools[name] end
   local opt = { tools = tools, rounds = o.rounds, tokens = o.tokens, batch = o.batch,
-                temperature = 0 }
+                temperature = task.temperature or 0 }
   if model.converse then return model:converse(chat, conversations, opt) end
   return require "moonlit.generate.turns"(model, chat, conversations, opt)
 end
@@ -169,9 +171,10 @@ end
 local function score_of(task, item, reply, i)
   local score = task.score(item, reply)
   if score == true then score = 1 elseif score == false then score = 0 end
-  if type(score) ~= "number" or not (score >= 0 and score <= 1) then
-    error(('%s: task "%s": item %d: expected a score in 0..1, got %s'):format(WHO, task.name, i,
-                                                                             tostring(score)), 0)
+  local number = type(score) == "number" and score - score == 0
+  if not number or not task.unit and (score < 0 or score > 1) then
+    error(('%s: task "%s": item %d: expected %s, got %s'):format(WHO, task.name, i,
+          task.unit and "a finite number" or "a score in 0..1", tostring(score)), 0)
   end
   return score
 end
@@ -188,8 +191,8 @@ end
 --- @param opt table  world or items (a list; instead of the world's); part ("test"), n (200) items;
 ---   tools ({ calculator = fn }; a task gets those it names), rounds (4) of the assistant a turn;
 ---   tokens (96) of a message at most; batch (32) sequences at once; samples (4) to keep
---- @return table  { task, name, title, unit = "%", better, value = mean score, low, high (Wilson,
----   95 %), n, stopped = share of replies that ended by themselves, scores = { one an item },
+--- @return table  { task, name, title, unit = "%", better, value = mean score, low, high (95 %;
+---   Wilson's for shares), n, stopped = share of replies that ended by themselves, scores = { one an item },
 ---   samples = { { prompt, reply, answer, score, stopped } } }
 return function(model, chat, task, opt)
   local o = options(opt, defaults, WHO)
@@ -203,8 +206,9 @@ return function(model, chat, task, opt)
     if i <= o.samples then samples[i] = sample_of(items[i], state, reply, scores[i]) end
   end
   local n = #items
-  local low, high = interval.wilson(sum / n, n)
-  return { task = task.name, name = task.name, title = task.title, unit = "%",
+  local low, high
+  if task.unit then low, high = interval.mean(scores) else low, high = interval.wilson(sum / n, n) end
+  return { task = task.name, name = task.name, title = task.title, unit = task.unit or "%",
            better = task.better or "higher", value = sum / n, low = low, high = high, n = n,
            stopped = stopped / n, scores = scores, samples = samples }
 end

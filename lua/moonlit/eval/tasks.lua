@@ -6,4 +6,7 @@ return {
   questions_back = require "moonlit.eval.task.questions_back",
   calculator = require "moonlit.eval.task.calculator",
   sums = require "moonlit.eval.task.sums",
+  sums_sampled = require "moonlit.eval.task.sums_sampled",
+  style = require "moonlit.eval.task.style",
+  gold = require "moonlit.eval.task.gold",
 }

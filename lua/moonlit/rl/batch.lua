@@ -171,6 +171,23 @@ function batch.unpack(b, x)
   return x:reshape(-1):index_select(1, b.index):view(b.samples, b.width)
 end
 
+--- What was computed of a batch goes back to its samples, a list along the ids of each, and comes
+--- along in the batches that are made of them later: advantages, returns, values, ref.
+---
+---   ml.rl.attach(samples, { values = values, ref = reference:logprobs(batch) })
+---
+--- @param samples table[]  those of an unpacked batch, in its order
+--- @param columns table<string, Tensor>  name -> (B, T)
+function batch.attach(samples, columns)
+  for _, name in ipairs(options.keys(columns)) do
+    local rows = columns[name]:table()
+    if #rows ~= #samples then
+      error(("rl.attach: %s has %d rows for %d samples"):format(name, #rows, #samples), 2)
+    end
+    for i, s in ipairs(samples) do s[name] = table.move(rows[i], 1, #s.ids, 1, {}) end
+  end
+end
+
 --- Samples, in order, as batches of at most `rows` samples, each as long as its longest.
 --- @param opt {rows: integer, dtype: string?}
 --- @return table[]

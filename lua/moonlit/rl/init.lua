@@ -19,7 +19,11 @@ local parts = {
   batches = { "moonlit.rl.batch", "batches" }, environment = { "moonlit.rl.environment" },
   kl_controller = { "moonlit.rl.controller" }, pairs = { "moonlit.rl.pairs" },
   reference = { "moonlit.rl.reference" }, rollout = { "moonlit.rl.rollout" },
-  unpack = { "moonlit.rl.batch", "unpack" }, update = { "moonlit.rl.update" },
+  attach = { "moonlit.rl.batch", "attach" }, unpack = { "moonlit.rl.batch", "unpack" },
+  update = { "moonlit.rl.update" },
+  halves = { "moonlit.rl.sequence", "halves" }, last = { "moonlit.rl.sequence", "last" },
+  sides = { "moonlit.rl.sequence", "sides" }, sum = { "moonlit.rl.sequence", "sum" },
+  values = { "moonlit.rl.sequence", "values" },
 }
 
 return setmetatable({}, {

@@ -127,7 +127,8 @@ local function read_pair(record, chat, o)
     if not ok then return nil, err end
   end
   if same(chosen, rejected) then return false, "identical" end
-  local row = { id = record.id, chosen = chat:render(chosen, { from = shared + 1 }),
+  local row = { id = record.id, kind = record.kind,
+                chosen = chat:render(chosen, { from = shared + 1 }),
                 rejected = chat:render(rejected, { from = shared + 1 }) }
   if o.length > 0 and math.max(#row.chosen.ids, #row.rejected.ids) > o.length then
     return false, "long"
@@ -138,7 +139,7 @@ end
 --- @param records function|table[]  an iterator or a list
 --- @param chat Chat      ml.data.chat of the model's tokenizer
 --- @param opt? {length: integer?}  ids a side may have at most; 0, the default, is any
---- @return {chosen: table, rejected: table, id: string?}[]|nil rows, table|string counts
+--- @return {chosen: table, rejected: table, id: string?, kind: any}[]|nil rows, table|string counts
 ---   counts: { pairs (read), kept, identical, empty, long }; nil, message, "format" for what is no
 ---   pair
 return function(records, chat, opt)

@@ -66,7 +66,7 @@ end
 
 function chats.sums(d, part, traced)
   local a, b = sums.pair(d, part)
-  if traced == nil then traced = d:chance(0.45) end
+  if traced == nil then traced = d:chance(0.6) end
   return { says("user", ("Work out %d+%d."):format(a, b)),
            says("assistant", traced and sums.trace(a, b) or a + b .. ".") }, a + b
 end
@@ -78,7 +78,7 @@ function chats.style(d, part)
 end
 
 --- How often each comes in training.
-chats.mix = { { "summary", 0.26 }, { "translate", 0.20 }, { "questions", 0.24 },
-              { "calculator", 0.10 }, { "sums", 0.08 }, { "style", 0.12 } }
+chats.mix = { { "summary", 0.15 }, { "translate", 0.15 }, { "questions", 0.21 },
+              { "calculator", 0.08 }, { "sums", 0.32 }, { "style", 0.09 } }
 
 return chats

@@ -6,6 +6,7 @@
 ---   w:chats(part, n)        conversations, { id, task, messages };  w:chats(part, n, "summary")
 ---   w:pairs(part, n)        { prompt, chosen, rejected, kind, full }, the better reply first
 ---   w:prompts(part, n)      { prompt, answer }: sums, to be verified
+---   w:requests(part, n)     { prompt, full }: questions that w.gold judges replies to
 ---   w:tasks(part, n)        what to measure a model with: name -> list of items
 ---
 --- part is "train", "valid" or "test". No name, sum, calculation or sentence of the second language
@@ -65,17 +66,30 @@ function World:traces(part, n)
   end)
 end
 
---- @param task? string  "summary", "translate", "questions", "calculator", "sums" or "style";
----        without, all of them, mixed
+-- what is asked for of the mix, shares that add up to 1: one task, several, all
+local function mix_of(task)
+  local known, wanted, mix, sum = {}, type(task) == "string" and { task } or task, {}, 0
+  for i, entry in ipairs(chats.mix) do known[i], known[entry[1]] = entry[1], entry end
+  if wanted == nil then return chats.mix end
+  for i, name in ipairs(wanted) do
+    if not known[name] then
+      error("world:chats: unknown task " .. options.unknown(tostring(name), known), 3)
+    end
+    mix[i] = { name, known[name][2] }
+    sum = sum + mix[i][2]
+  end
+  for _, entry in ipairs(mix) do entry[2] = entry[2] / sum end
+  return mix
+end
+
+--- @param task? string|string[]  "summary", "translate", "questions", "calculator", "sums" or
+---        "style", or several of them, mixed as all are; without, all of them
 --- @return function iterator of { id, task, messages }
 function World:chats(part, n, task)
-  local known = {}
-  for i, entry in ipairs(chats.mix) do known[i], known[entry[1]] = entry[1], true end
-  if task ~= nil and not known[task] then
-    error("world:chats: unknown task " .. options.unknown(tostring(task), known), 2)
-  end
-  return items(self, "chats" .. (task or ""), part, n, function(d, i)
-    local kind = task or d:weighted(chats.mix)
+  local mix = mix_of(task)
+  local who = "chats" .. (type(task) == "table" and table.concat(task, "+") or task or "")
+  return items(self, who, part, n, function(d, i)
+    local kind = #mix == 1 and mix[1][1] or d:weighted(mix)
     return { id = id("chat", part, i), task = kind, messages = (chats[kind](d, part)) }
   end)
 end
@@ -97,6 +111,16 @@ function World:prompts(part, n)
   end)
 end
 
+--- @return function iterator of { id, prompt, full }; full is the right statement, for w.gold and
+---   w.preferred
+function World:requests(part, n)
+  return items(self, "requests", part, n, function(d, i)
+    local m = manners.question(d, part)
+    return { id = id("request", part, i), prompt = { { role = "user", content = m.prompt } },
+             full = m.full }
+  end)
+end
+
 -- a conversation without its last reply
 local function asked(messages)
   local n = #messages
@@ -112,6 +136,10 @@ local tasks = {
     local messages, c = chats.one_calculation(d, part)
     return { messages = { messages[1] }, answer = c.answer, call = c.call, result = c.result }
   end,
+  style = function(d, part)
+    local m = manners.question(d, part)
+    return { messages = { { role = "user", content = m.prompt } }, answer = m.full }
+  end,
   sums = function(d, part)
     local messages, sum = chats.sums(d, part)
     local a, b = messages[1].content:match "(%d+)%+(%d+)"
@@ -121,7 +149,8 @@ local tasks = {
 }
 
 --- Items to measure with: { messages = that end with the user's, answer = the reply in full }; sums
---- have a plain `prompt` besides, the calculator the `call` and the `result`.
+--- have a plain `prompt` besides, the calculator the `call` and the `result`; the answer of style is
+--- the right statement, however it is said.
 --- @return table<string, table[]>
 function World:tasks(part, n)
   local out = {}

@@ -1,0 +1,96 @@
+-- lua5.4 recipes/dpo.lua model=runs/sft data=pairs.jsonl
+--
+-- Direct preference optimisation: preferred replies become likelier than rejected ones, as far as
+-- the model stays near the one it began as. data is as in reward.lua; without it, the built-in
+-- world's pairs. What the reference says of the pairs is computed once and kept on disk, so that
+-- training holds one model. replay is a file of conversations to keep fresh; with the world's
+-- pairs, the world's. loss: sigmoid, cdpo, ipo, ipo_sequence, hinge, robust (ml.loss.dpo).
+local ml = require "moonlit"
+
+local cfg = ml.knobs {
+  model = "runs/sft",
+  data = "",
+  pairs = 4000,      -- of the world
+  steps = 60,
+  batch = 32,        -- pairs a step
+  lr = 1e-4,         -- down to a tenth in a straight line
+  loss = "sigmoid",
+  beta = 0.2,
+  label_smoothing = 0.0, -- of cdpo and robust
+  sft = 0.0,         -- weight of the chosen replies' likelihood
+  replay = "",
+  keep = 0.5,        -- weight of the loss on conversations kept fresh
+  seed = 1,
+  valid = 200,       -- pairs and documents to measure on
+  items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
+  save_every = 100,
+}
+
+if cfg.items < 0 then cfg.items = cfg.data == "" and 100 or 0 end
+local model, tok = ml.load(cfg.model)
+ml.must(model, ("dpo: %s; make one with recipes/sft.lua"):format(tok))
+local chat, world = ml.data.chat(tok), ml.data.world { seed = cfg.seed }
+local length = model.options.context
+
+local function pairs_of(part, n)
+  local records = cfg.data == "" and world:pairs(part, n)
+    or ml.must(ml.data.open(cfg.data, part, { field = "chosen" }))
+  return ml.must(ml.rl.pairs(records, chat, { length = length }))
+end
+local rows, counts = pairs_of("train", cfg.pairs)
+local held = pairs_of("valid", cfg.valid)
+
+local run = ml.run("runs/dpo", { steps = cfg.steps, seed = cfg.seed, save_every = cfg.save_every })
+for _, list in ipairs { rows, held } do
+  ml.must(ml.rl.reference(model, ml.rl.sides(list), { dir = run.dir .. "/reference" }))
+end
+
+local data = ml.data.deal(rows, { batch = cfg.batch })
+local opt = ml.optim.adamw(model:parameters(), { lr = cfg.lr, betas = { 0.9, 0.95 } })
+local rate = ml.optim.linear { peak = 1, floor = 0.1, warmup = 10, steps = cfg.steps }
+run:track { model = model, opt = opt, data = data, tok = tok }
+run:say(("%d pairs of %d; refused: %d equal, %d empty, %d too long"):format(
+  counts.kept, counts.pairs, counts.identical, counts.empty, counts.long))
+
+local function loss_of(part)
+  local batch = ml.rl.batch(ml.rl.sides(part))
+  local chosen, rejected = ml.rl.halves(ml.rl.sum(batch, model:logprobs(batch)))
+  local ref_chosen, ref_rejected = ml.rl.halves(ml.rl.sum(batch, batch.ref))
+  local chosen_lengths, rejected_lengths = ml.rl.halves(batch.mask:sum(2))
+  return ml.loss.dpo(chosen, rejected, ref_chosen, ref_rejected, {
+    kind = cfg.loss, beta = cfg.beta, sft = cfg.sft, chosen_lengths = chosen_lengths,
+    label_smoothing = cfg.label_smoothing > 0 and cfg.label_smoothing or nil,
+    rejected_lengths = rejected_lengths })
+end
+
+-- the other tasks, so that nothing is forgotten
+local chats
+if cfg.replay ~= "" then
+  chats = ml.must(ml.data.conversations(cfg.replay, "train"))
+elseif cfg.data == "" and cfg.keep > 0 then
+  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
+end
+local fresh = chats and ml.data.packed(chat:sequences(chats), {
+  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+
+for step in run:steps() do
+  local loss, stats = loss_of(data:next())
+  loss:backward()
+  if fresh then (model:loss(fresh:at(step)) * cfg.keep):backward() end
+  local norm = opt:step { lr_scale = rate(step), clip = 1 }
+  stats.count = nil
+  stats.loss, stats.norm, stats.lr = loss, norm, cfg.lr * rate(step)
+  run:log(stats)
+end
+
+local _, stats = ml.no_grad(loss_of, held)
+local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
+                                         documents = cfg.valid })
+local low, high = ml.eval.wilson(stats["rewards/accuracies"], #held)
+table.insert(card.metrics, { name = "preferred", title = "held-out pairs preferred", unit = "%",
+  value = stats["rewards/accuracies"], low = low, high = high, n = #held, better = "higher" })
+run:results { title = "DPO", metrics = card.metrics, samples = card.samples,
+              notes = { ("held-out margin %.3f"):format(stats["rewards/margins"]) } }
+run:finish(("held-out pairs preferred %.1f %%, margin %.3f"):format(
+             100 * stats["rewards/accuracies"], stats["rewards/margins"]),
+           "weights sha256 " .. ml.ckpt.hash(model:parameters()))
