@@ -96,8 +96,12 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 	@mkdir -p $(@D)
 	@echo "  cc $@"
 	$(Q)$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka
+$(BUILD)/tests/shim.so: tests/crash/shim.c   # preloaded by the crash tests, stands alone
+	@mkdir -p $(@D)
+	@echo "  cc $@"
+	$(Q)$(CC) -std=gnu11 -O1 -fPIC -shared -Wall -Wextra -Wshadow $< -o $@ -ldl
 .PHONY: ctests
-ctests: $(CTESTS)
+ctests: $(CTESTS) $(BUILD)/tests/shim.so
 # the kernels alone, without any library, for another machine (tests/bits.sh): test_<area> --hash
 $(BUILD)/tests/hash_%: tests/c/test_%.c $(filter-out %/hash.o,$(filter $(BUILD)/base/% $(BUILD)/kernels/%,$(COREOBJ))) $(KOBJ)
 	@mkdir -p $(@D)

@@ -1,0 +1,111 @@
+-- disturb.lua -- what the crash tests share: run a recipe with something happening to it (shim.c), and
+-- look at what is left. A run counts as unharmed when its last line (the hash of its weights) and
+-- its logs are those of the run nobody disturbed.
+local checkpoint = require "moonlit.run.checkpoint"
+local core = require "moonlit.core"
+local files = require "moonlit.run.files"
+
+local disturb = {}
+
+disturb.recipe = "tests/crash/recipe.lua"
+
+-- a kill loses nothing that was written, so memory will do, and spares the disk
+function disturb.place()
+  local base = files.exists("/dev/shm") and "/dev/shm" or "/tmp"
+  local name = ("%s/moonlit-crash-%s"):format(base, os.tmpname():match("[^/]*$"))
+  assert(core.sys.mkdir(name))
+  return name
+end
+
+local function shim() return (os.getenv("LUA_CPATH"):match("^(.*)/%?%.so")) .. "/tests/shim.so" end
+
+--- Run a recipe.
+--- @param how {dir: string, arguments: string?, recipe: string?, before: string?} and of the shim
+---        kill, torn, full, trace, clock; before: of the command, such as "nice -n 19"
+--- @return integer, string  exit code (128 + signal), what it printed
+function disturb.run(how)
+  local environment, any = {}, false
+  for _, name in ipairs { "kill", "torn", "full", "trace", "clock" } do
+    if how[name] then
+      any = true
+      environment[#environment + 1] = ("MOONLIT_IO_%s=%s"):format(name:upper(), how[name])
+    end
+  end
+  if any then
+    environment[#environment + 1] = ("MOONLIT_IO_DIR=%s LD_PRELOAD=%s"):format(
+      how.dir:match("^(.*)/"), shim())
+  end
+  local command = ("%s env %s timeout -k 1 300 lua5.4 %s --quiet --threads 1 --out %s %s"):format(
+    how.before or "", table.concat(environment, " "), how.recipe or disturb.recipe, how.dir,
+    how.arguments or "")
+  local pipe = io.popen(("exec 2>&1; ( %s ); echo $?"):format(command))
+  local text, code = pipe:read("a"):match("^(.-)(%d+)\n$")
+  pipe:close()
+  return math.tointeger(tonumber(code)), text
+end
+
+--- The same once more, to its end.
+function disturb.resume(how)
+  local again = { dir = how.dir, recipe = how.recipe,
+                  arguments = (how.arguments or "") .. " --resume" }
+  return disturb.run(again)
+end
+
+function disturb.last_line(text) return text:match("([^\n]*)\n$") end
+
+-- what differs from run to run by nature
+local function deterministic(text) return (text:gsub('"seconds":[%d.e-]+', "")) end
+
+--- The hash of the weights as a run says it, and its logs.
+function disturb.outcome(dir, text)
+  local list = { disturb.last_line(text) or "" }
+  for _, name in ipairs { "metrics.jsonl", "hashes.log", "samples.jsonl" } do
+    list[#list + 1] = deterministic(files.read(dir .. "/" .. name) or "missing")
+  end
+  return table.concat(list, "\n")
+end
+
+--- Checkpoints that verify, and their number.
+function disturb.whole(dir)
+  local list = {}
+  for _, step in ipairs(checkpoint.steps(dir)) do
+    if not checkpoint.fault(("%s/ckpt/step-%d"):format(dir, step)) then list[#list + 1] = step end
+  end
+  return list, #list
+end
+
+--- Was a checkpoint finished before this run ended, as its trace says?
+function disturb.published(trace)
+  return (files.read(trace) or ""):find("rename 0 [^\n]*/ckpt/step%-%d+\n") ~= nil
+end
+
+--- Kill a run at its n-th call, look, go on to the end. Returns what is wrong, or nil; and whether
+--- it was killed at all (there may be fewer calls).
+--- @param how table    as for disturb.run, with kill
+--- @param want string  the outcome of the run nobody disturbed
+function disturb.kill_and_resume(how, want)
+  how.trace = how.dir .. ".trace"
+  local code, text = disturb.run(how)
+  local killed = code == 128 + 9
+  if not killed and code ~= 0 then return "exit code " .. code .. ": " .. text, false end
+  local wrong
+  local _, n = disturb.whole(how.dir)
+  if disturb.published(how.trace) and n == 0 then wrong = "no checkpoint verifies" end
+  if killed and not wrong then
+    code, text = disturb.resume(how)
+    if code ~= 0 then wrong = "the resume ends with " .. code .. ": " .. text end
+  end
+  if not wrong and disturb.outcome(how.dir, text) ~= want then
+    wrong = "other results:\n" .. disturb.outcome(how.dir, text)
+  end
+  if not wrong then
+    for _, name in ipairs(files.entries(how.dir .. "/ckpt")) do
+      if name:find("tmp") then wrong = name .. " is left" end
+    end
+  end
+  if not wrong then files.remove(how.dir) end
+  os.remove(how.trace)
+  return wrong, killed
+end
+
+return disturb
