@@ -14,13 +14,13 @@ local cfg = ml.knobs {
   data = "",
   prompt = "prompt", -- fields of a line
   answer = "answer",
-  objective = "grpo",
-  prompts = 16,      -- a rollout
+  objective = "dapo",
+  prompts = 32,      -- a rollout
   samples = 8,       -- of each prompt
   tokens = 64,       -- of an answer at most
-  steps = 60,        -- rollouts
-  minibatches = 1,   -- optimiser steps a rollout
-  lr = 3e-4,         -- down to nothing in a straight line
+  steps = 50,        -- rollouts
+  minibatches = 2,   -- optimiser steps a rollout
+  lr = 1e-3,         -- down to nothing in a straight line
   kl = 0.02,         -- weight of the KL to the model it began as (k3)
   replay = "",
   keep = 0.5,        -- weight of the loss on conversations kept fresh
@@ -55,7 +55,7 @@ end
 
 local run = ml.run("runs/grpo", { steps = cfg.steps, seed = cfg.seed, save_every = cfg.save_every })
 local data = ml.data.deal(prompts("train", 4000), { batch = cfg.prompts })
-local opt = ml.optim.adamw(model:parameters(), { lr = cfg.lr, betas = { 0.9, 0.95 } })
+local opt = ml.optim.hybrid(model, { lr = cfg.lr })
 local rate = ml.optim.linear { peak = 1, floor = 0, warmup = 5, steps = cfg.steps }
 local update, alarm = ml.rl.update { minibatches = cfg.minibatches }, ml.rl.alarm()
 run:track { model = model, opt = opt, data = data, tok = tok }
