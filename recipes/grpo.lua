@@ -58,14 +58,14 @@ local data = ml.data.deal(prompts("train", 4000), { batch = cfg.prompts })
 local opt = ml.optim.hybrid(model, { lr = cfg.lr })
 local rate = ml.optim.linear { peak = 1, floor = 0, warmup = 5, steps = cfg.steps }
 local update, alarm = ml.rl.update { minibatches = cfg.minibatches }, ml.rl.alarm()
-run:track { model = model, opt = opt, data = data, tok = tok }
+run:track { model = model, opt = opt, data = data, tok = tok, alarm = alarm }
 
--- the other tasks, so that nothing is forgotten
+-- other tasks, so that nothing is forgotten
 local chats
 if cfg.replay ~= "" then
   chats = ml.must(ml.data.conversations(cfg.replay, "train"))
 elseif cfg.data == "" and cfg.keep > 0 then
-  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "style" })
+  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
   batch = 4, length = model.options.context, whole = true, seed = cfg.seed })

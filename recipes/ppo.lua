@@ -66,8 +66,8 @@ local kl = ml.rl.kl_controller { kind = cfg.kl_target > 0 and "adaptive" or "fix
                                  target = cfg.kl_target > 0 and cfg.kl_target or nil }
 local alarm = ml.rl.alarm { kl = 10, rise = 0.1, fall = 0.2 }
 local reward = ml.reward.model(judge)
-run:track { model = model, opt = opt, data = data, tok = tok } --[[critic = critic,
-            critic_opt = critic_opt, kl = kl, alarm = alarm ]]
+run:track { model = model, opt = opt, data = data, tok = tok, critic = critic,
+            critic_opt = critic_opt, kl = kl, alarm = alarm }
 
 -- the other tasks, so that nothing is forgotten
 local chats
