@@ -84,8 +84,8 @@ for step in run:steps() do
 end
 
 local _, stats = ml.no_grad(loss_of, held)
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 local low, high = ml.eval.wilson(stats["rewards/accuracies"], #held)
 table.insert(card.metrics, { name = "preferred", title = "held-out pairs preferred", unit = "%",
   value = stats["rewards/accuracies"], low = low, high = high, n = #held, better = "higher" })

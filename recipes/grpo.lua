@@ -3,10 +3,10 @@
 --
 -- Group-relative policy optimisation (Shao et al. 2024): a model answers every prompt several
 -- times, each answer is worth what a Lua function says, and answers better than their group's mean
--- become likelier. data is a .jsonl or .jsonl.gz file of prompts and right answers; without it, the
--- built-in world's sums. replay is a file of conversations to keep fresh; with the world's sums, the
--- world's. objective names the paper whose settings the loss takes: grpo, dr_grpo, dapo, gspo,
--- cispo, rloo, reinforce (ml.loss.presets).
+-- become likelier. data is a .jsonl or .jsonl.gz file of prompts (text or messages) and right
+-- answers; without it, the built-in world's sums. replay is a file of conversations to keep fresh;
+-- with the world's sums, the world's. objective names the paper whose settings the loss takes:
+-- grpo, dr_grpo, dapo, gspo, cispo, rloo, reinforce (ml.loss.presets).
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -44,11 +44,7 @@ local function prompts(part, n)
     or ml.must(ml.data.open(cfg.data, part, { field = cfg.prompt }))
   local list = {}
   for doc in docs do
-    list[#list + 1] = { messages = doc.prompt, answer = doc.answer }
-    if cfg.data ~= "" then
-      list[#list] = { messages = { { role = "user", content = doc[cfg.prompt] } },
-                      answer = tostring(doc[cfg.answer]) }
-    end
+    list[#list + 1] = { messages = doc[cfg.prompt], answer = tostring(doc[cfg.answer]) }
   end
   return list
 end
@@ -103,11 +99,13 @@ for step in run:steps() do
   end
   stats.optimizer_steps, stats.lr = update:finish().steps, cfg.lr * rate(step)
   run:log(stats)
-  for _, a in ipairs(alarm:observe(step, stats)) do run:say(("step %d: %s"):format(step, a.text)) end
+  for _, a in ipairs(alarm:observe(step, stats)) do
+    run:say(("step %d: %s"):format(step, a.text))
+  end
 end
 
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 -- the share of right answers, sampled, to prompts held out
 local valid = prompts("valid", 200)
 local samples = ml.rl.rollout(model, chat, valid, { tokens = cfg.tokens, seed = cfg.seed })

@@ -3,10 +3,10 @@
 --
 -- From a raw crawl to a model you can talk to: curate, tokenize, pre-train, mid-train, fine-tune,
 -- learn from preferences and from rewards, measure. Every stage is a recipe of its own that also
--- runs alone, and a directory in runs/quickstart. Started again, it repeats only what a change makes necessary; --from NAME does
--- a stage and all after it once more, --only NAME that stage alone. size=small takes a minute, for
--- trying things out. It ends with each stage's figures, before -> after, and fails if one of them
--- did not get better.
+-- runs alone, and a directory in runs/quickstart. Started again, it repeats only what a change
+-- makes necessary; --from NAME does a stage and all after it once more, --only NAME that stage
+-- alone. size=small takes a minute, for trying things out. It ends with each stage's figures,
+-- before -> after, and fails if one of them did not get better.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -22,7 +22,7 @@ local cfg = ml.knobs {
   ppo = { steps = 40 },
   grpo = { steps = 50 },
   items = 200,              -- of each task, to measure on
-  save_every = 250,         -- steps between checkpoints
+  save_every = 250,         -- steps between checkpoints; a tenth of it from the reward model on
 }
 if cfg.size == "small" then
   cfg.documents, cfg.items = 600, 4
@@ -56,17 +56,22 @@ local sft = p:stage("sft", "recipes/sft.lua",
                     { steps = cfg.sft.steps, items = cfg.items, save_every = cfg.save_every },
                     { model = mid })
 
+local often = math.max(1, cfg.save_every // 10)
 -- 7. A reward model: which of two replies is the more polite and to the point.
-local rm = p:stage("reward", "recipes/reward.lua", { steps = cfg.reward.steps }, { model = sft })
+local rm = p:stage("reward", "recipes/reward.lua",
+                   { steps = cfg.reward.steps, save_every = often }, { model = sft })
 -- 8. The same preferences learned directly.
-local dpo = p:stage("dpo", "recipes/dpo.lua", { steps = cfg.dpo.steps, items = cfg.items },
+local dpo = p:stage("dpo", "recipes/dpo.lua",
+                    { steps = cfg.dpo.steps, items = cfg.items, save_every = often },
                     { model = sft })
 -- 9. Or by reinforcement: what 7 judges better becomes likelier.
-local ppo = p:stage("ppo", "recipes/ppo.lua", { steps = cfg.ppo.steps, items = cfg.items },
+local ppo = p:stage("ppo", "recipes/ppo.lua",
+                    { steps = cfg.ppo.steps, items = cfg.items, save_every = often },
                     { model = sft, reward = rm })
 -- 10. Reinforcement with a reward that can be computed: sums that are right.
-local grpo = p:stage("grpo", "recipes/grpo.lua", { steps = cfg.grpo.steps, items = cfg.items },
-                     { model = ppo })
+local grpo = p:stage("grpo", "recipes/grpo.lua",
+                    { steps = cfg.grpo.steps, items = cfg.items, save_every = often },
+                    { model = ppo })
 
 p:report()
 
