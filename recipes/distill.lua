@@ -54,11 +54,7 @@ local function prompts(part, n)
   local docs = cfg.data == "" and world:prompts(part, n)
     or ml.must(ml.data.open(cfg.data, part, { field = cfg.prompt }))
   local list = {}
-  for doc in docs do
-    local asked = doc[cfg.data == "" and "prompt" or cfg.prompt]
-    list[#list + 1] = { messages = type(asked) == "string" and { { role = "user", content = asked } }
-                                   or asked, answer = doc.answer }
-  end
+  for doc in docs do list[#list + 1] = { messages = doc[cfg.prompt], answer = doc.answer } end
   return list
 end
 

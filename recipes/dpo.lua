@@ -15,9 +15,9 @@ local cfg = ml.knobs {
   batch = 32,        -- pairs a step
   lr = 1e-4,         -- down to a tenth in a straight line
   loss = "sigmoid",
-  beta = 0.2,
+  beta = 0.3,
   label_smoothing = 0.0, -- of cdpo and robust
-  sft = 0.0,         -- weight of the chosen replies' likelihood
+  sft = 1.0,         -- weight of the chosen replies' likelihood: without it they fade too
   replay = "",
   keep = 0.5,        -- weight of the loss on conversations kept fresh
   seed = 1,
@@ -84,8 +84,8 @@ for step in run:steps() do
 end
 
 local _, stats = ml.no_grad(loss_of, held)
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 local low, high = ml.eval.wilson(stats["rewards/accuracies"], #held)
 table.insert(card.metrics, { name = "preferred", title = "held-out pairs preferred", unit = "%",
   value = stats["rewards/accuracies"], low = low, high = high, n = #held, better = "higher" })

@@ -45,11 +45,7 @@ local function prompts(part, n)
   local docs = cfg.data == "" and world:requests(part, n)
     or ml.must(ml.data.open(cfg.data, part, { field = cfg.prompt }))
   local list = {}
-  for doc in docs do
-    local asked = doc[cfg.data == "" and "prompt" or cfg.prompt]
-    list[#list + 1] = { messages = type(asked) == "string" and { { role = "user", content = asked } }
-                                   or asked, full = doc.full }
-  end
+  for doc in docs do list[#list + 1] = { messages = doc[cfg.prompt], full = doc.full } end
   return list
 end
 
@@ -66,8 +62,8 @@ local kl = ml.rl.kl_controller { kind = cfg.kl_target > 0 and "adaptive" or "fix
                                  target = cfg.kl_target > 0 and cfg.kl_target or nil }
 local alarm = ml.rl.alarm { kl = 10, rise = 0.1, fall = 0.2 }
 local reward = ml.reward.model(judge)
-run:track { model = model, opt = opt, data = data, tok = tok } --[[critic = critic,
-            critic_opt = critic_opt, kl = kl, alarm = alarm ]]
+run:track { model = model, opt = opt, data = data, tok = tok, critic = critic,
+            critic_opt = critic_opt, kl = kl, alarm = alarm }
 
 -- the other tasks, so that nothing is forgotten
 local chats
@@ -131,7 +127,9 @@ for step in run:steps() do
   stats.gold, stats.kl, stats.kl_coef = gold_of(samples), stats["objective/kl"], kl.coef
   kl:update(stats.kl, #samples)
   run:log(stats)
-  for _, a in ipairs(alarm:observe(step, stats)) do run:say(("step %d: %s"):format(step, a.text)) end
+  for _, a in ipairs(alarm:observe(step, stats)) do
+    run:say(("step %d: %s"):format(step, a.text))
+  end
 end
 
 -- on prompts held out: what the judge gives, and how far the answers are from the first model's
@@ -142,8 +140,8 @@ local nats = ml.no_grad(function()
   local batch = ml.rl.batch(samples)
   return ml.rl.sum(batch, batch.logprobs - reference:logprobs(batch)):mean():item()
 end)
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 table.insert(card.metrics, { name = "reward_model", title = "reward model's score", value = worth,
                              n = #held, better = "higher" })
 table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held })

@@ -1,10 +1,11 @@
 -- lua5.4 recipes/reward.lua model=runs/sft data=pairs.jsonl
 --
--- A reward model: of two replies to one prompt it learns which is preferred (Bradley-Terry). data is
--- a .jsonl or .jsonl.gz file of pairs, { "prompt": ..., "chosen": ..., "rejected": ... } a line, each
--- text or messages, or two whole conversations, as messages or as "\n\nHuman: ...\n\nAssistant: ..."
--- transcripts. Without it, the built-in world's: polite and short is preferred, and three quarters
--- of the pairs differ in nothing but that. PPO learns from what this leaves in runs/reward.
+-- A reward model: of two replies to one prompt it learns which is preferred (Bradley-Terry). data
+-- is a .jsonl or .jsonl.gz file of pairs, { "prompt": ..., "chosen": ..., "rejected": ... } a line,
+-- each text or messages, or two whole conversations, as messages or as transcripts
+-- ("\n\nHuman: ...\n\nAssistant: ..."). Without it, the built-in world's: polite and short is
+-- preferred, and three quarters of the pairs differ in nothing but that. PPO learns from what this
+-- leaves in runs/reward.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {

@@ -21,6 +21,7 @@ local progress = require "moonlit.run.progress"
 local record = require "moonlit.run.record"
 local speed = require "moonlit.run.speed"
 local tensorboard = require "moonlit.run.tensorboard"
+local tracked = require "moonlit.run.tracked"
 local must = files.must
 
 local Run = setmetatable({}, { __index = record.methods })
@@ -80,13 +81,15 @@ local function resume(self)
 end
 
 --- What checkpoints hold and resume restores. Called once, before the loop.
---- @param things {model: table, opt: table?, data: table?, tok: table?}
+--- @param things table  model, and opt, data and tok, which have a part in the run; and whatever
+---   else has state() and load_state(state), by any name: a critic, its optimiser, a controller
 function Run:track(things)
-  local opt = options.optional
-  self.tracked = options(things, { model = options.required, opt = opt, data = opt, tok = opt },
-                         "run:track")
-  local data = self.tracked.data
-  if data and data.reseed then data:reseed(self.seed) end
+  if self.logs then error("run:track: called twice", 2) end
+  tracked.check(things)
+  self.tracked = things
+  for _, name in ipairs(options.keys(things)) do
+    if things[name].reseed then things[name]:reseed(self.seed) end
+  end
   if self.resumed then resume(self) end
   open_logs(self)
   record.note(self, "%s at step %d of %d", self.resumed and "resumed" or "started", self.step,
