@@ -101,13 +101,6 @@ static int ckpt_save(lua_State *L) {
   return lml_result(L, st, 1);
 }
 
-/* publish(from, to) -> true: a finished directory takes its name durably */
-static int ckpt_publish(lua_State *L) {
-  int st = ml_publish_dir(lml_checkstring(L, 1, NULL), lml_checkstring(L, 2, NULL));
-  lua_pushboolean(L, 1);
-  return lml_result(L, st, 1);
-}
-
 /* hash_file(path) -> SHA-256 in hex, bytes, CRC-32C of every chunk in hex */
 static int ckpt_hash_file(lua_State *L) {
   ml_digest d;
@@ -146,6 +139,11 @@ static int save_tensors(lua_State *L) {
   return lml_check(L, ml_save_tensors(s, name, check_bundle(L, 3)), 0);
 }
 
+static int save_file(lua_State *L) {
+  ml_save *s = lml_checkbox(L, 1, SAVE);
+  return lml_check(L, ml_save_file(s, lml_checkstring(L, 2, NULL)), 0);
+}
+
 static int save_log(lua_State *L) {
   ml_save *s = lml_checkbox(L, 1, SAVE);
   return lml_check(L, ml_save_log(s, lml_checkstring(L, 2, NULL)), 0);
@@ -170,11 +168,11 @@ static int save_wait(lua_State *L) {
 
 void lml_open_ckpt(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"load", ckpt_load}, {"save", ckpt_save}, {"publish", ckpt_publish},
-    {"hash_file", ckpt_hash_file}, {"begin", ckpt_begin}, {NULL, NULL}};
+    {"load", ckpt_load}, {"save", ckpt_save}, {"hash_file", ckpt_hash_file},
+    {"begin", ckpt_begin}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
-    {"text", save_text}, {"tensors", save_tensors}, {"log", save_log}, {"start", save_start},
-    {"busy", save_busy}, {"wait", save_wait}, {NULL, NULL}};
+    {"text", save_text}, {"tensors", save_tensors}, {"file", save_file}, {"log", save_log},
+    {"start", save_start}, {"busy", save_busy}, {"wait", save_wait}, {NULL, NULL}};
   lml_newtype(L, BUNDLE, NULL, release);
   lml_newtype(L, SAVE, methods, release_save);
   luaL_newlib(L, functions);

@@ -58,6 +58,7 @@ typedef struct ml_save ml_save;
 int ml_save_new(ml_save **out, const char *dir);
 int ml_save_bytes(ml_save *s, const char *name, const void *p, size_t n);     /* copies */
 int ml_save_tensors(ml_save *s, const char *name, const ml_bundle *b); /* copies; safetensors */
+int ml_save_file(ml_save *s, const char *name); /* one that the caller put into DIR.tmp */
 int ml_save_log(ml_save *s, const char *path); /* a file to sync before the directory appears */
 /* about: a JSON object, members of manifest.json. With background false it is done on return;
 ** what became of it says ml_save_wait either way. */

@@ -20,7 +20,7 @@
 
 typedef struct {
   char *name;
-  uint8_t *data;
+  uint8_t *data; /* NULL: it lies in the directory already */
   size_t size;
   ml_digest digest;
 } entry;
@@ -110,6 +110,11 @@ int ml_save_tensors(ml_save *s, const char *name, const ml_bundle *b) {
   return st == ML_OK ? add(s, name, data, size) : st;
 }
 
+int ml_save_file(ml_save *s, const char *name) {
+  int st = has_room(s, s->files);
+  return st == ML_OK ? add(s, name, NULL, 0) : st;
+}
+
 int ml_save_log(ml_save *s, const char *path) {
   int st = has_room(s, s->logs);
   if (st != ML_OK) return st;
@@ -124,6 +129,7 @@ static char *path_of(const ml_save *s, const char *name) { return joined(s->temp
 static int reserve_all(ml_save *s, ml_writer **w) {
   int st = ML_OK;
   for (int i = 0; i < s->files && st == ML_OK; i++) {
+    if (!s->file[i].data) continue;
     char *path = path_of(s, s->file[i].name);
     st = path ? ml_writer_open(&w[i], path) : ML_ENOMEM;
     if (st == ML_OK) st = ml_writer_reserve(w[i], s->file[i].size);
@@ -140,10 +146,21 @@ static int put(ml_writer *w, const uint8_t *p, size_t n) {
   return st;
 }
 
+static int digest_there(ml_save *s, entry *f) {
+  char *path = path_of(s, f->name);
+  int st = path ? ml_digest_file(&f->digest, path, false) : ML_ENOMEM;
+  ml_free(path);
+  return st;
+}
+
 static int write_all(ml_save *s, ml_writer **w) {
   int st = ML_OK;
   for (int i = 0; i < s->files && st == ML_OK; i++) {
     entry *f = &s->file[i];
+    if (!f->data) {
+      st = digest_there(s, f);
+      continue;
+    }
     st = put(w[i], f->data, f->size);
     if (st == ML_OK) {
       st = ml_writer_commit(w[i]);
@@ -267,15 +284,42 @@ static int write_save(ml_save *s) {
   return st == ML_OK ? write_latest(s) : st;
 }
 
+/* A process that ends in any way but by a signal has what it began to save. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
+static int running;
+
+static void count(int change) {
+  pthread_mutex_lock(&lock);
+  running += change;
+  if (running == 0) pthread_cond_broadcast(&fewer);
+  pthread_mutex_unlock(&lock);
+}
+
+static void wait_for_all(void) {
+  pthread_mutex_lock(&lock);
+  while (running > 0) pthread_cond_wait(&fewer, &lock);
+  pthread_mutex_unlock(&lock);
+}
+
+/* after libcrypto's own, so that it is called before that */
+static void wait_at_exit(void) {
+  ml_digest d;
+  if (ml_digest_bytes(&d, "", 0) == ML_OK) ml_digest_free(&d);
+  atexit(wait_for_all);
+}
+
 static void *work(void *p) {
   ml_save *s = p;
   s->status = write_save(s);
   if (s->status != ML_OK) snprintf(s->message, sizeof s->message, "%s", ml_errmsg());
+  if (s->status == ML_ENOMEM) s->status = ML_EIO; /* of this save, not of who asks about it */
   for (int i = 0; i < s->files; i++) { /* the copy is not needed a moment longer */
     ml_free(s->file[i].data);
     s->file[i].data = NULL;
   }
   s->busy = false;
+  count(-1);
   return NULL;
 }
 
@@ -294,7 +338,10 @@ int ml_save_start(ml_save *s, const char *about, bool background) {
   if (st != ML_OK) return st;
   s->about = joined(about, "", "");
   if (!s->about) return ML_ENOMEM;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, wait_at_exit);
   s->busy = true;
+  count(1);
   if (!background || !start_thread(s)) work(s); /* no thread to be had: it takes longer, no more */
   return ML_OK;
 }

@@ -8,8 +8,8 @@ local core = require "moonlit.core"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
 
-local ckpt = { write = core.sys.write, publish = core.ckpt.publish,
-               hash_file = core.ckpt.hash_file }
+local ckpt = { write = core.sys.write, hash_file = core.ckpt.hash_file,
+               begin = core.ckpt.begin }
 
 local function is_npy(path) return path:find("%.npy$") ~= nil end
 
@@ -78,6 +78,11 @@ local function plain(value)
   return #value > 0 and json.array(copy) or copy
 end
 
+--- The text of a model's config.json.
+function ckpt.config(model)
+  return json.encode(plain(model:config()), { pretty = true }) .. "\n"
+end
+
 --- A model as a directory: config.json, model.safetensors and, if given, tokenizer.json.
 --- @param dir string
 --- @param model table  anything with config() and state()
@@ -85,7 +90,7 @@ end
 --- @return true|nil, string? message, string? code
 function ckpt.save_model(dir, model, tok)
   local ok, err, code = core.sys.mkdir(dir)
-  if ok then ok, err, code = json.save(dir .. "/config.json", plain(model:config())) end
+  if ok then ok, err, code = core.sys.write(dir .. "/config.json", ckpt.config(model)) end
   if ok then
     ok, err, code = ckpt.save(dir .. "/model.safetensors", model:state(), { format = "pt" })
   end

@@ -1,5 +1,5 @@
--- disturb.lua -- what the crash tests share: run a recipe with something happening to it (shim.c), and
--- look at what is left. A run counts as unharmed when its last line (the hash of its weights) and
+-- disturb.lua -- what the crash tests share: run a recipe with something happening to it (shim.c),
+-- and look at what is left. A run counts as unharmed when its last line (the hash of its weights) and
 -- its logs are those of the run nobody disturbed.
 local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"

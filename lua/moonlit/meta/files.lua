@@ -26,14 +26,6 @@ function core.ckpt.load(path) end
 ---@return string? code
 function core.ckpt.save(path, tensors, metadata, keep_order) end
 
---- A finished directory takes its final name, durably; there must be nothing of that name.
----@param from string
----@param to string
----@return true|nil
----@return string? message
----@return string? code
-function core.ckpt.publish(from, to) end
-
 --- SHA-256 of a file, in hexadecimal, its size in bytes, and the CRC-32C of every chunk of 1 MiB,
 --- eight digits each.
 ---@param path string
@@ -63,6 +55,10 @@ function Save:text(name, text) end
 ---@param keep_order? boolean  = false: the format's own order
 function Save:tensors(name, tensors, metadata, keep_order) end
 
+--- A file that the caller has written into DIR.tmp itself.
+---@param name string
+function Save:file(name) end
+
 --- A file elsewhere that must be on the disk before the directory appears.
 ---@param path string
 function Save:log(path) end
@@ -82,6 +78,9 @@ function Save:busy() end
 ---@return string? message
 ---@return string? code
 function Save:wait() end
+
+--- Waits, and lets go of it.
+function Save:free() end
 
 -- ---- JSON ----
 
