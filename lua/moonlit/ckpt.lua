@@ -6,6 +6,7 @@
 --- A missing or corrupt file is nil, message, code. Files are replaced whole or not at all.
 local core = require "moonlit.core"
 local json = require "moonlit.json"
+local manifest = require "moonlit.ckpt.manifest"
 local options = require "moonlit.options"
 
 local ckpt = { write = core.sys.write, hash_file = core.ckpt.hash_file,
@@ -108,19 +109,29 @@ local function resolve(path)
 end
 ckpt.resolve = resolve
 
+local function is_there(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- what a model is read from
+local MODEL = { ["config.json"] = true, ["model.safetensors"] = true, ["tokenizer.json"] = true }
+
 --- What save_model wrote, in parts: { config =, state =, tokenizer = path or nil }.
+--- A checkpoint's files must be what its manifest says.
 --- @param path string  a model's directory, or a run's
 function ckpt.load_model(path)
   local dir = resolve(path)
+  local wrong = is_there(dir .. "/manifest.json") and manifest.fault(dir, MODEL)
+  if wrong then return nil, ("%s cannot be used: %s"):format(dir, wrong), "format" end
   local config, err, code = json.load(dir .. "/config.json")
   if not config then return nil, err, code end
   local state
   state, err, code = ckpt.list(dir .. "/model.safetensors")
   if not state then return nil, err, code end
   local tokenizer = dir .. "/tokenizer.json"
-  local file = io.open(tokenizer, "rb")
-  if file then file:close() end
-  return { config = config, state = state, tokenizer = file and tokenizer or nil }
+  return { config = config, state = state, tokenizer = is_there(tokenizer) and tokenizer or nil }
 end
 
 return ckpt

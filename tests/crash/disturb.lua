@@ -1,6 +1,6 @@
 -- disturb.lua -- what the crash tests share: run a recipe with something happening to it (shim.c),
--- and look at what is left. A run counts as unharmed when its last line (the hash of its weights) and
--- its logs are those of the run nobody disturbed.
+-- and look at what is left. A run counts as unharmed when its last line (the hash of its weights)
+-- and its logs are those of the run nobody disturbed.
 local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
@@ -106,6 +106,77 @@ function disturb.kill_and_resume(how, want)
   if not wrong then files.remove(how.dir) end
   os.remove(how.trace)
   return wrong, killed
+end
+
+-- ---- the disk is full ----
+
+--- Run until the disk is full, then with room again. Returns what is wrong, or nil; and whether it
+--- stopped.
+--- @param how table  as for disturb.run, with full
+function disturb.fill_and_resume(how, want)
+  local code, text = disturb.run(how)
+  local stopped = code ~= 0
+  if stopped and (code ~= 1 or text:find("traceback", 1, true)
+                  or not text:find("No space left on device", 1, true)) then
+    return ("stops with %d: %s"):format(code, text), true
+  end
+  for _, step in ipairs(checkpoint.steps(how.dir)) do
+    local wrong = checkpoint.fault(("%s/ckpt/step-%d"):format(how.dir, step))
+    if wrong then return wrong, stopped end
+  end
+  if stopped then
+    local again = files.exists(how.dir .. "/run.json")
+    code, text = (again and disturb.resume or disturb.run) { dir = how.dir,
+                                                             arguments = how.arguments }
+    if code ~= 0 then return "the resume ends with " .. code .. ": " .. text, stopped end
+  end
+  if disturb.outcome(how.dir, text) ~= want then return "other results", stopped end
+  files.remove(how.dir)
+  return nil, stopped
+end
+
+-- ---- the disk forgets ----
+
+local function patch(path, at, bytes)
+  local file = assert(io.open(path, "r+b"))
+  file:seek("set", at)
+  file:write(bytes)
+  file:close()
+end
+
+--- Flip a bit of a checkpoint's file, look, and put it back. Returns whether it was seen.
+function disturb.flip(dir, name, text, bit)
+  local at = bit // 8
+  local byte = text:byte(at + 1)
+  patch(dir .. "/" .. name, at, string.char(byte ~ (1 << bit % 8)))
+  local wrong = checkpoint.fault(dir)
+  patch(dir .. "/" .. name, at, string.char(byte))
+  return wrong ~= nil
+end
+
+--- Cut a checkpoint's file to its first bytes, look, and put it back.
+function disturb.cut(dir, name, text, bytes)
+  local path = dir .. "/" .. name
+  assert(core.sys.truncate(path, bytes))
+  local wrong = checkpoint.fault(dir)
+  patch(path, bytes, text:sub(bytes + 1))
+  return wrong ~= nil
+end
+
+--- The files of a checkpoint: name -> bytes.
+function disturb.files(dir)
+  local list = {}
+  for _, name in ipairs(files.entries(dir)) do
+    list[#list + 1] = { name = name, text = files.read(dir .. "/" .. name) }
+  end
+  return list
+end
+
+--- Bits of the part of a file that says what the rest is: all of it, but for tensors' data.
+function disturb.header_bits(file)
+  local bytes = #file.text
+  if file.name:find "%.safetensors$" then bytes = 8 + string.unpack("<I8", file.text) end
+  return bytes * 8
 end
 
 return disturb

@@ -2,10 +2,11 @@
 --
 -- What the crash tests kill: a model so small that a whole run takes a fraction of a second, with
 -- everything a resume must bring back: two optimisers' moments, dropout, both kinds of random
--- numbers, a data position, samples. Its last line is the hash of the weights.
+-- numbers, a data position, samples. Its last line is the hash of the weights. stop=N: SIGTERM in
+-- step N, once.
 local ml = require "moonlit"
 
-local cfg = ml.knobs { steps = 12, seed = 1, save_every = 3, keep = 2, dim = 16, slow = 0.0 }
+local cfg = ml.knobs { steps = 12, seed = 1, save_every = 3, keep = 2, dim = 16, slow = 0.0, stop = 0 }
 local text = ml.data.prose { bytes = 3000, seed = 2 }
 local tok = ml.text.chars { text = text }
 local run = ml.run("runs/crash", { steps = cfg.steps, seed = cfg.seed,
@@ -23,6 +24,7 @@ for step in run:steps() do
   local norm = opt:step { clip = 1.0 }
   run:log { loss = loss, norm = norm, noise = ml.rand(1), dice = math.random(1000) }
   if step % 4 == 0 then run:sample("step " .. step) end
+  if step == cfg.stop and not run.resumed then os.execute "kill -TERM $PPID" end
   local till = os.clock() + cfg.slow -- a step that takes its time
   while os.clock() < till do end
 end

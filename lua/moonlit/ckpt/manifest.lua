@@ -54,7 +54,9 @@ local function file_fault(dir, name, want)
 end
 
 --- What is wrong with a checkpoint's directory, or nil; and its manifest.
-function manifest.fault(dir)
+--- @param dir string
+--- @param only? table<string, boolean>  look at these files alone
+function manifest.fault(dir, only)
   local m, err = manifest.read(dir)
   if not m then return err end
   for _, name in ipairs({ "model.safetensors", "state.json" }) do
@@ -63,7 +65,7 @@ function manifest.fault(dir)
     end
   end
   for _, name in ipairs(options.keys(m.files)) do
-    local wrong = file_fault(dir, name, m.files[name])
+    local wrong = (not only or only[name]) and file_fault(dir, name, m.files[name])
     if wrong then return wrong, m end
   end
   return nil, m
