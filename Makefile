@@ -154,7 +154,7 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-deps race bits chain anchor fuzz soak
+.PHONY: bench bench-deps race bits chain anchor fuzz soak crash
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
@@ -167,6 +167,8 @@ chain: all
 	@sh tests/chain.sh $(SIZE)
 anchor: all
 	@sh tests/anchor.sh $(DATA)
+crash: all $(BUILD)/tests/shim.so
+	@$(LUA) tests/crash/run.lua $(PARTS)
 soak: all
 	@$(LUA) tests/soak.lua
 fuzz:
@@ -185,4 +187,4 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench race bits chain anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench race bits chain crash anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'

@@ -20,8 +20,9 @@ end
 local function shim() return (os.getenv("LUA_CPATH"):match("^(.*)/%?%.so")) .. "/tests/shim.so" end
 
 --- Run a recipe.
---- @param how {dir: string, arguments: string?, recipe: string?, before: string?} and of the shim
----        kill, torn, full, trace, clock; before: of the command, such as "nice -n 19"
+--- @param how {dir: string, arguments: string?, recipe: string?, before: string?, seconds: number?}
+---        and of the shim kill, torn, full, trace, clock; before: of the command, such as
+---        "nice -n 19"; seconds: kill -9 after so many
 --- @return integer, string  exit code (128 + signal), what it printed
 function disturb.run(how)
   local environment, any = {}, false
@@ -35,8 +36,8 @@ function disturb.run(how)
     environment[#environment + 1] = ("MOONLIT_IO_DIR=%s LD_PRELOAD=%s"):format(
       how.dir:match("^(.*)/"), shim())
   end
-  local command = ("%s env %s timeout -k 1 300 lua5.4 %s --quiet --threads 1 --out %s %s"):format(
-    how.before or "", table.concat(environment, " "), how.recipe or disturb.recipe, how.dir,
+  local command = ("%s env %s timeout -s KILL %s lua5.4 %s --quiet --threads 1 --out %s %s"):format(
+    how.before or "", table.concat(environment, " "), how.seconds or 300, how.recipe or disturb.recipe, how.dir,
     how.arguments or "")
   local pipe = io.popen(("exec 2>&1; ( %s ); echo $?"):format(command))
   local text, code = pipe:read("a"):match("^(.-)(%d+)\n$")
