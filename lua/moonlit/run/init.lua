@@ -228,6 +228,9 @@ function Run:steps()
     return check.steps(self)
   end
   check.start(self)
+  if self.save_every > 0 then
+    tracked.rehearse(ckpt.begin(self.dir .. "/ckpt/rehearsal"), self.tracked)
+  end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)
