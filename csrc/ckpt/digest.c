@@ -59,10 +59,11 @@ int ml_digest_bytes(ml_digest *d, const void *p, size_t n) {
 }
 
 static int read_all(ml_digest *d, struct ml_digester *g, int fd, const char *path) {
-  uint8_t *buffer = ml_alloc(ML_CHUNK);
+  enum { BUFFER = 1 << 16 }; /* memory may be short */
+  uint8_t *buffer = ml_alloc(BUFFER);
   int st = buffer ? ML_OK : ML_ENOMEM;
   while (st == ML_OK) {
-    ssize_t k = read(fd, buffer, ML_CHUNK);
+    ssize_t k = read(fd, buffer, BUFFER);
     if (k < 0 && errno == EINTR) continue;
     if (k < 0) st = ml_fail(ML_EIO, "%s: cannot read: %s", path, strerror(errno));
     if (k <= 0) break;

@@ -1,12 +1,14 @@
--- lua5.4 tests/crash/run.lua PART=N ...      (make crash; make crash PARTS="calls=0 kills=100")
+-- lua5.4 tests/crash/run.lua PART=N ...    (make crash; make crash PARTS="calls=0 kills=100")
 --
--- The crash campaigns, each until N cases are through (0: none, 1 is all of calls, room, header,
--- cut):
---   calls=1     kill -9 at every call to the system of a run, and in the middle of each write
+-- The crash campaigns; N is how many cases, 0 none; 1 is all that there are of calls, room, header,
+-- cut, machine:
+--   calls=1     kill -9 at every call to the system of a run, and amid each write
 --   room=1      the disk is full after every 64 KiB
 --   header=1    every bit of every header and small file of a checkpoint flipped
 --   flips=10000 random bits flipped
 --   cut=1       every file of a checkpoint cut at every length
+--   machine=1   nice 19 beside busy loops, stopped and continued (SIGSTOP) all the time, the time
+--               of day jumping, little memory (ulimit -v)
 --   kills=1000  kill -9 at random times and calls, in chains, over the recipes of every stage
 --   seed=1      of what is random here
 -- A case that ends with other weights, other logs, no checkpoint that verifies, or damage unseen is
@@ -16,7 +18,8 @@ local core = require "moonlit.core"
 local disturb = require "disturb"
 local files = require "moonlit.run.files"
 
-local cfg = { calls = 1, room = 1, header = 1, flips = 10000, cut = 1, kills = 1000, seed = 1 }
+local cfg = { calls = 1, room = 1, header = 1, flips = 10000, cut = 1, machine = 1, kills = 1000,
+              seed = 1 }
 for _, a in ipairs(arg) do
   local name, value = a:match "^(%w+)=(%d+)$"
   assert(name and cfg[name], "crash: unknown argument " .. a)
@@ -123,6 +126,41 @@ part("cut", function()
     end
   end
   return n .. " truncations"
+end)
+
+-- ---- a machine that is no help ----
+
+-- the same bits, or a clear stop and the same bits once it is gone on with
+local function endures(name, how)
+  how.dir = place .. "/m"
+  local code, text = disturb.run(how)
+  local stopped = code ~= 0
+  if stopped and not text:find "memory" and not text:find "failed to map" then
+    report(("stops with %d: %s"):format(code, text), "%s", name)
+  end
+  if stopped then code, text = disturb.resume { dir = how.dir, arguments = how.arguments } end
+  local same = code == 0 and disturb.outcome(how.dir, text) == plain.want
+  report(not same and "other results: " .. text, "%s", name)
+  files.remove(how.dir)
+  return stopped
+end
+
+local STOP_AND_GO = [[sh -c '"$@" & p=$!; ]]
+  .. [[(while kill -STOP -$p; do sleep 0.03; kill -CONT -$p; sleep 0.05; done) >/dev/null 2>&1 & ]]
+  .. [[s=$!; wait $p; c=$?; kill $s; exit $c' sh]]
+
+part("machine", function()
+  local busy = "for i in 1 2; do timeout 5 sh -c 'while :; do :; done' >/dev/null 2>&1 & done; "
+  endures("nice 19 beside two busy loops", { before = busy .. "nice -n 19",
+                                             arguments = "slow=0.02" })
+  endures("SIGSTOP and SIGCONT", { before = STOP_AND_GO, arguments = "slow=0.02" })
+  endures("a clock that jumps", { clock = 1 })
+  local stops = 0
+  for kib = 6000, 24000, 1000 do
+    local name = ("ulimit -v %d"):format(kib)
+    stops = stops + (endures(name, { before = name .. ";" }) and 1 or 0)
+  end
+  return ("nice, stopped, clocks, ulimit -v in 19 steps (%d stops)"):format(stops)
 end)
 
 -- ---- random kills, over every stage ----

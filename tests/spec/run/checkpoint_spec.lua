@@ -34,6 +34,40 @@ describe("a checkpoint", function()
     assert.are.same({ 1 }, checkpoint.steps(place))
   end)
 
+  it("of every so many steps is kept, and so many of the best", function()
+    local m = model()
+    local losses = { 5, 3, 4, 2, 6, 7, 8, 9 }
+    for step = 1, 8 do
+      checkpoint.save(place, { model = m }, { step = step },
+                      { keep = 1, keep_every = 3, keep_best = 2, metric = losses[step],
+                        last = step - 1 })
+    end
+    assert.are.same({ 2, 3, 4, 6, 8 }, checkpoint.steps(place)) -- 2 and 4 are best; 3, 6; 8 newest
+    checkpoint.save(place, { model = m }, { step = 9 },
+                    { keep = 1, keep_best = 1, higher = true, metric = 1, last = 8 })
+    assert.are.same({ 8, 9 }, checkpoint.steps(place)) -- the highest
+  end)
+
+  it("is written while its model goes on", function()
+    local m = model()
+    local want = ml.ckpt.hash(m:parameters())
+    local p = checkpoint.begin(place, { model = m }, { step = 1 }, { keep = 2, last = 0 })
+    ml.no_grad(function() m:parameters()[1].tensor:fill_(0) end)
+    checkpoint.settle(p)
+    local again = ml.must(ml.load(place .. "/ckpt/step-1"))
+    assert.are.equal(want, ml.ckpt.hash(again:parameters()))
+    assert.is_nil(checkpoint.fault(place .. "/ckpt/step-1"))
+  end)
+
+  it("is written where memory has no room for a copy", function()
+    local m = model()
+    core.sys.budget(core.sys.memory().live_bytes + 200000)
+    local fine, err = save(place, m, 1)
+    core.sys.budget(0)
+    assert.is_true(fine, tostring(err))
+    assert.is_nil(checkpoint.fault(place .. "/ckpt/step-1"))
+  end)
+
   it("never holds weights that are not finite", function()
     local m = model()
     assert(save(place, m, 1))
