@@ -114,6 +114,13 @@ function checkpoint.save(dir, tracked, state, how)
   checkpoint.settle(checkpoint.begin(dir, tracked, state, how))
 end
 
+-- `latest` is written after the rename: a process that was killed between the two left it behind,
+-- and whoever takes this run as input would read older weights
+local function point_latest(dir, step)
+  local path, line = dir .. "/ckpt/latest", ("step-%d\n"):format(step)
+  if files.read(path) ~= line then must(ckpt.write(path, line)) end
+end
+
 local function restore(from, tracked)
   local state = must(json.load(from .. "/state.json"))
   tracked_things.load(from, tracked, state)
@@ -130,6 +137,7 @@ function checkpoint.load(dir, tracked)
     local wrong = checkpoint.fault(from)
     if not wrong then
       if i < #steps then io.stderr:write(("run: %s is used instead\n"):format(from)) end
+      point_latest(dir, steps[i])
       return restore(from, tracked)
     end
     io.stderr:write(("run: %s cannot be used: %s\n"):format(from, wrong))
