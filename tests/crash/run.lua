@@ -147,7 +147,7 @@ end
 
 -- one run, killed `most` times at most and resumed each time; returns the kills
 local function chain(s, case, most)
-  local dir, kills, text = place .. "/c", 0, nil
+  local dir, kills, saved, text = place .. "/c", 0, false, nil
   local how = { dir = dir, recipe = s.recipe, trace = dir .. ".trace" }
   while true do
     local i = case * 100 + kills
@@ -158,7 +158,8 @@ local function chain(s, case, most)
     local code
     code, text = disturb.run(how)
     local _, n = disturb.whole(dir)
-    if disturb.published(how.trace) and n == 0 then return kills, "no checkpoint verifies" end
+    saved = saved or disturb.published(how.trace) -- by this process or one before it
+    if saved and n == 0 then return kills, "no checkpoint verifies" end
     if code == 0 then break end
     if code ~= 128 + 9 then return kills, ("exit code %d: %s"):format(code, text) end
     kills = kills + 1
