@@ -39,8 +39,8 @@ function disturb.run(how)
       how.dir:match("^(.*)/"), shim())
   end
   local command = ("%s env %s timeout -s KILL %s lua5.4 %s --quiet --threads 1 --out %s %s"):format(
-    how.before or "", table.concat(environment, " "), how.seconds or 300, how.recipe or disturb.recipe, how.dir,
-    how.arguments or "")
+    how.before or "", table.concat(environment, " "), how.seconds or 300,
+    how.recipe or disturb.recipe, how.dir, how.arguments or "")
   local pipe = io.popen(("exec 2>&1; ( %s ); echo $?"):format(command))
   local text, code = pipe:read("a"):match("^(.-)(%d+)\n$")
   pipe:close()
@@ -83,9 +83,11 @@ function disturb.whole(dir)
   return list, #list
 end
 
---- Was a checkpoint finished before this run ended, as its trace says?
+--- Was a checkpoint finished before this run ended, as its trace says? Its directory has its name,
+--- as the call after the renaming began.
 function disturb.published(trace)
-  return (files.read(trace) or ""):find("rename 0 [^\n]*/ckpt/step%-%d+\n") ~= nil
+  local at = select(2, (files.read(trace) or ""):find("rename 0 [^\n]*/ckpt/step%-%d+\n"))
+  return at ~= nil and files.read(trace):find("fsync 0 [^\n]*/ckpt\n", at) ~= nil
 end
 
 --- Kill a run at its n-th call, look, go on to the end. Returns what is wrong, or nil; and whether

@@ -6,7 +6,8 @@
 -- step N, once.
 local ml = require "moonlit"
 
-local cfg = ml.knobs { steps = 12, seed = 1, save_every = 3, keep = 2, dim = 16, slow = 0.0, stop = 0 }
+local cfg = ml.knobs { steps = 12, seed = 1, save_every = 3, keep = 2, dim = 16, slow = 0.0,
+                       stop = 0 }
 local text = ml.data.prose { bytes = 3000, seed = 2 }
 local tok = ml.text.chars { text = text }
 local run = ml.run("runs/crash", { steps = cfg.steps, seed = cfg.seed,

@@ -2,7 +2,7 @@
 --
 -- The crash campaigns, each until N cases are through (0: none, 1 is all of calls, room, header,
 -- cut):
---   calls=1     kill -9 at every single call to the system of a run, and in the middle of each write
+--   calls=1     kill -9 at every call to the system of a run, and in the middle of each write
 --   room=1      the disk is full after every 64 KiB
 --   header=1    every bit of every header and small file of a checkpoint flipped
 --   flips=10000 random bits flipped
@@ -63,7 +63,8 @@ part("calls", function()
   local killed = 0
   for torn = 0, 1 do
     for n = 1, plain.calls do
-      local wrong, died = disturb.kill_and_resume({ dir = place .. "/k", kill = n, torn = torn },
+      local dir = ("%s/k%d-%d"):format(place, n, torn)
+      local wrong, died = disturb.kill_and_resume({ dir = dir, kill = n, torn = torn },
                                                   plain.want)
       killed = killed + (died and 1 or 0)
       report(wrong, "killed at call %d%s", n, torn == 1 and ", torn" or "")
@@ -74,8 +75,9 @@ end)
 
 part("room", function()
   local big = whole("room", nil, "dim=64")
-  local cases, stops, wrong, stopped = 0, 0, nil, true
+  local cases, stops, stopped = 0, 0, true
   while stopped do
+    local wrong
     wrong, stopped = disturb.fill_and_resume({ dir = place .. "/f", arguments = "dim=64",
                                                full = cases * 65536 }, big.want)
     report(wrong, "full after %d KiB", cases * 64)
@@ -147,26 +149,25 @@ end
 
 -- one run, killed `most` times at most and resumed each time; returns the kills
 local function chain(s, case, most)
-  local dir, kills, saved, text = place .. "/c", 0, false, nil
+  local dir, kills, saved = place .. "/c", 0, false
   local how = { dir = dir, recipe = s.recipe, trace = dir .. ".trace" }
-  while true do
+  repeat
     local i = case * 100 + kills
     how.arguments = (s.arguments or "") .. (kills > 0 and " --resume" or "")
     how.kill, how.seconds, how.torn = nil, nil, draw(2, i, 4)
     if kills < most and draw(2, i, 2) == 0 then how.kill = 1 + draw(s.calls, i, 3)
     elseif kills < most then how.seconds = s.seconds * (1 + draw(1000, i, 3)) / 1000 end
-    local code
-    code, text = disturb.run(how)
+    local code, text = disturb.run(how)
     local _, n = disturb.whole(dir)
     saved = saved or disturb.published(how.trace) -- by this process or one before it
     if saved and n == 0 then return kills, "no checkpoint verifies" end
-    if code == 0 then break end
-    if code ~= 128 + 9 then return kills, ("exit code %d: %s"):format(code, text) end
-    kills = kills + 1
-  end
-  if disturb.outcome(dir, text) ~= s.want then
-    return kills, "other results:\n" .. disturb.outcome(dir, text)
-  end
+    if code ~= 0 and code ~= 128 + 9 then
+      return kills, ("exit code %d: %s"):format(code, text)
+    elseif code == 0 and disturb.outcome(dir, text) ~= s.want then
+      return kills, "other results:\n" .. disturb.outcome(dir, text)
+    end
+    kills = kills + (code == 0 and 0 or 1)
+  until code == 0
   return kills
 end
 

@@ -49,9 +49,11 @@ function files.clean(dir)
   end
 end
 
-function files.read(path)
+--- A file's text, or nil; with last, its last so many bytes.
+function files.read(path, last)
   local file = io.open(path, "rb")
   if not file then return nil end
+  if last then file:seek("set", math.max(0, file:seek("end") - last)) end
   local text = file:read("a")
   file:close()
   return text

@@ -234,10 +234,10 @@ end
 
 -- ---- making one ----
 
--- steps in a row that were skipped before a resume
+-- steps in a row that were skipped before a resume; of a long log the end says it
 local function skipped_before(dir)
   local n = 0
-  for line in (files.read(dir .. "/metrics.jsonl") or ""):gmatch("[^\n]+") do
+  for line in (files.read(dir .. "/metrics.jsonl", 1 << 16) or ""):gmatch("[^\n]+") do
     n = line:find('"skipped":', 1, true) and n + 1 or 0
   end
   return n

@@ -53,8 +53,8 @@ local defaults = { steps = options.required, seed = 0, save_every = 0, keep = 2,
 --- @param path string  the default directory; --out replaces it
 --- @param opt {steps: integer, seed: integer?, save_every: integer?, keep: integer?,
 ---        keep_every: integer?, keep_best: integer?, best: string?, higher: boolean?}
----        save_every: steps between checkpoints, 0 = only the last; keep: how many of the newest are
----        kept, 0 = all; keep_every: those of every so many steps are kept too; keep_best: so many
+---        save_every: steps between checkpoints, 0: only the last; keep: how many of the newest are
+---        kept, 0: all; keep_every: those of every so many steps are kept too; keep_best: so many
 ---        with the lowest (higher = true: highest) value of what run:log calls `best` as well
 local function new(path, opt)
   if type(path) ~= "string" then error("run: path must be a string, got " .. type(path), 3) end
@@ -228,6 +228,9 @@ function Run:steps()
     return check.steps(self)
   end
   check.start(self)
+  if self.save_every > 0 then
+    tracked.rehearse(ckpt.begin(self.dir .. "/ckpt/rehearsal"), self.tracked)
+  end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)

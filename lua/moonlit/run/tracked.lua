@@ -92,6 +92,15 @@ function tracked.save(save, dir, tmp, things, state)
   return copied, err
 end
 
+--- Make the copies once and drop them, so that the first save finds its memory mapped.
+function tracked.rehearse(save, things)
+  for _, name in ipairs(options.keys(things)) do
+    local s = name ~= "tok" and things[name]:state() or {}
+    if is_tensors(s) then pcall(save.tensors, save, file_of(name), s, {}, true) end
+  end
+  save:free()
+end
+
 -- what the checkpoint has and what is tracked now must be the same
 local function compare(from, things, state)
   if type(state.files) ~= "table" or type(state.objects) ~= "table" then
