@@ -2,8 +2,10 @@
 -- and look at what is left. A run counts as unharmed when its last line (the hash of its weights)
 -- and its logs are those of the run nobody disturbed.
 local checkpoint = require "moonlit.run.checkpoint"
+local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
+local manifest = require "moonlit.ckpt.manifest"
 
 local disturb = {}
 
@@ -57,9 +59,15 @@ function disturb.last_line(text) return text:match("([^\n]*)\n$") end
 -- what differs from run to run by nature
 local function deterministic(text) return (text:gsub('"seconds":[%d.e-]+', "")) end
 
---- The hash of the weights as a run says it, and its logs.
+-- the weights that whoever takes this run as input reads
+local function handed_on(dir)
+  local m, err = manifest.read(ckpt.resolve(dir))
+  return m and "handed on: weights " .. m.weights or err
+end
+
+--- The hash of the weights as a run says it, the one it hands on, and its logs.
 function disturb.outcome(dir, text)
-  local list = { disturb.last_line(text) or "" }
+  local list = { disturb.last_line(text) or "", handed_on(dir) }
   for _, name in ipairs { "metrics.jsonl", "hashes.log", "samples.jsonl" } do
     list[#list + 1] = deterministic(files.read(dir .. "/" .. name) or "missing")
   end

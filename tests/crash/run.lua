@@ -187,7 +187,7 @@ end
 
 -- one run, killed `most` times at most and resumed each time; returns the kills
 local function chain(s, case, most)
-  local dir, kills = place .. "/c", 0
+  local dir, kills, saved = place .. "/c", 0, false
   local how = { dir = dir, recipe = s.recipe, trace = dir .. ".trace" }
   repeat
     local i = case * 100 + kills
@@ -197,7 +197,8 @@ local function chain(s, case, most)
     elseif kills < most then how.seconds = s.seconds * (1 + draw(1000, i, 3)) / 1000 end
     local code, text = disturb.run(how)
     local _, n = disturb.whole(dir)
-    if disturb.published(how.trace) and n == 0 then return kills, "no checkpoint verifies" end
+    saved = saved or disturb.published(how.trace) -- by this process or one before it
+    if saved and n == 0 then return kills, "no checkpoint verifies" end
     if code ~= 0 and code ~= 128 + 9 then
       return kills, ("exit code %d: %s"):format(code, text)
     elseif code == 0 and disturb.outcome(dir, text) ~= s.want then

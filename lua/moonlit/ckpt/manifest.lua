@@ -42,7 +42,15 @@ local function place(crcs, want, bytes)
   return "everywhere"
 end
 
+-- a manifest may come from elsewhere: names stay inside the directory
+local function described(name, want)
+  return type(want) == "table" and math.type(want.bytes) == "integer"
+         and type(want.sha256) == "string" and type(want.crc32c) == "string"
+         and not name:find "[/\0]" and name ~= ".."
+end
+
 local function file_fault(dir, name, want)
+  if not described(name, want) then return ("manifest.json: %q is not described"):format(name) end
   local hash, bytes, crcs = core.ckpt.hash_file(dir .. "/" .. name)
   if not hash then return bytes end
   if bytes ~= want.bytes then
@@ -63,6 +71,9 @@ function manifest.fault(dir, only)
     if not (type(m.files) == "table" and m.files[name]) then
       return name .. " is not in its manifest", m
     end
+  end
+  if m.weights ~= nil and type(m.weights) ~= "string" then
+    return "manifest.json: weights must be a hash", m
   end
   for _, name in ipairs(options.keys(m.files)) do
     local wrong = (not only or only[name]) and file_fault(dir, name, m.files[name])

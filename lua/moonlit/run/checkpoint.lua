@@ -6,6 +6,7 @@ local fail = require "moonlit.run.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local manifest = require "moonlit.ckpt.manifest"
+local options = require "moonlit.options"
 local retire = require "moonlit.run.retire"
 local tracked_things = require "moonlit.run.tracked"
 local must = files.must
@@ -28,11 +29,21 @@ end
 --- What is wrong with a checkpoint's directory, or nil; and its manifest.
 checkpoint.fault = manifest.fault
 
--- a sum is finite only where everything is; the first weight that is not by name
-local function first_not_finite(model)
+-- a sum is finite only where everything is; the first weight of a model that is not, by name
+local function not_finite(model)
   for _, p in ipairs(model.parameters and model:parameters() or {}) do
     local sum = p.tensor:detach():sum():item()
     if sum - sum ~= 0 and (p.tensor:detach() * 0):isnan():any():item() then return p.name end
+  end
+end
+
+-- of everything that is tracked: a critic or an average is a model too
+local function first_not_finite(tracked)
+  local bad = not_finite(tracked.model)
+  if bad then return bad end
+  for _, name in ipairs(options.keys(tracked)) do
+    bad = not_finite(tracked[name])
+    if bad then return name .. ": " .. bad end
   end
 end
 
@@ -72,7 +83,7 @@ end
 ---        of the run that must be on the disk with it; wait: it is written on return
 --- @return table  for checkpoint.busy and checkpoint.settle
 function checkpoint.begin(dir, tracked, state, how)
-  local bad = first_not_finite(tracked.model)
+  local bad = first_not_finite(tracked)
   if bad then
     fail("run: %s is not finite after step %d, which is not saved; the last checkpoint is of "
          .. "step %d", bad, state.step, math.max(0, how.last))
@@ -114,6 +125,13 @@ function checkpoint.save(dir, tracked, state, how)
   checkpoint.settle(checkpoint.begin(dir, tracked, state, how))
 end
 
+-- `latest` is written after the rename: a process that was killed between the two left it behind,
+-- and whoever takes this run as input would read older weights
+local function point_latest(dir, step)
+  local path, line = dir .. "/ckpt/latest", ("step-%d\n"):format(step)
+  if files.read(path) ~= line then must(ckpt.write(path, line)) end
+end
+
 local function restore(from, tracked)
   local state = must(json.load(from .. "/state.json"))
   tracked_things.load(from, tracked, state)
@@ -130,6 +148,7 @@ function checkpoint.load(dir, tracked)
     local wrong = checkpoint.fault(from)
     if not wrong then
       if i < #steps then io.stderr:write(("run: %s is used instead\n"):format(from)) end
+      point_latest(dir, steps[i])
       return restore(from, tracked)
     end
     io.stderr:write(("run: %s cannot be used: %s\n"):format(from, wrong))

@@ -218,6 +218,11 @@ local function next_step(self)
   return self.current
 end
 
+local function rehearse(self)
+  local dir = self.dir .. "/ckpt"
+  tracked.rehearse(ckpt.begin(dir .. "/rehearsal"), dir, self.tracked)
+end
+
 --- Iterate over the steps that are left. Random numbers (ml.rand*, dropout, math.random) start
 --- anew each step from (seed, step).
 function Run:steps()
@@ -225,12 +230,10 @@ function Run:steps()
   self.watch = self.watch or guard.new(self)
   if harness.scratch then
     self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
-    return check.steps(self)
+    return check.steps(self, rehearse)
   end
   check.start(self)
-  if self.save_every > 0 then
-    tracked.rehearse(ckpt.begin(self.dir .. "/ckpt/rehearsal"), self.tracked)
-  end
+  if self.save_every > 0 then rehearse(self) end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)

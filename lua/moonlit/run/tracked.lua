@@ -36,6 +36,8 @@ function tracked.check(things)
   end
 end
 
+local SIZES = { bool = 1, u8 = 1, f16 = 2, bf16 = 2, f64 = 8, i64 = 8 } -- 4 otherwise
+
 local function is_tensors(state) return type(state[1]) == "table" and state[1].tensor ~= nil end
 
 -- a tokenizer does not change: its text is made once
@@ -92,8 +94,23 @@ function tracked.save(save, dir, tmp, things, state)
   return copied, err
 end
 
---- Make the copies once and drop them, so that the first save finds its memory mapped.
-function tracked.rehearse(save, things)
+--- Bytes of all tensors that a checkpoint holds: as much memory as a save takes.
+function tracked.bytes(things)
+  local sum = 0
+  for _, name in ipairs(options.keys(things)) do
+    local s = name ~= "tok" and things[name]:state() or {}
+    for _, entry in ipairs(is_tensors(s) and s or {}) do
+      sum = sum + entry.tensor:numel() * (SIZES[entry.tensor:dtype()] or 4)
+    end
+  end
+  return sum
+end
+
+--- Make the copies once and drop them, so that the first save finds its memory mapped, and the
+--- tokenizer's text, which takes a file on the disk.
+--- @param dir string  the directory of checkpoints
+function tracked.rehearse(save, dir, things)
+  if things.tok then text_of(things.tok, dir) end
   for _, name in ipairs(options.keys(things)) do
     local s = name ~= "tok" and things[name]:state() or {}
     if is_tensors(s) then pcall(save.tensors, save, file_of(name), s, {}, true) end

@@ -80,6 +80,35 @@ describe("a checkpoint", function()
     assert.is_nil(checkpoint.fault(place .. "/ckpt/step-1"))
   end)
 
+  it("never holds another tracked model that is not finite", function()
+    local m, critic = model(), model()
+    ml.no_grad(function() critic:parameters()[3].tensor:fill_(1 / 0) end)
+    local ok, err = pcall(checkpoint.save, place, { model = m, critic = critic }, { step = 1 },
+                          { keep = 2, last = 0 })
+    assert.is_false(ok)
+    assert.matches("^run: critic: model%.layers[%w_.]+ is not finite after step 1", tostring(err))
+    assert.are.same({}, checkpoint.steps(place))
+  end)
+
+  it("is refused, not run into, where its manifest was made by someone else", function()
+    assert(save(place, model(), 1))
+    local dir = place .. "/ckpt/step-1"
+    local file = '{"bytes":1,"sha256":"a","crc32c":"a"}'
+    local both = '"model.safetensors":' .. file .. ',"state.json":' .. file
+    for _, case in ipairs {
+      { '"files":{"model.safetensors":5,"state.json":5}', "is not described" },
+      { '"files":{"model.safetensors":{"bytes":"1"},"state.json":{}}', "is not described" },
+      { '"files":[1,2]', "is not in its manifest" },
+      { '"x":1', "is not in its manifest" },
+      { '"files":{"../x":' .. file .. "," .. both .. "}", '"%.%./x" is not described' },
+      { '"files":{' .. both .. '},"weights":7', "weights must be a hash" } } do
+      local body = "{" .. case[1]
+      assert(core.sys.write(dir .. "/manifest.json", ('%s,\n  "check": "%s"\n}\n'):format(body,
+                                                       core.sys.sha256(body))))
+      assert.matches(case[2], (checkpoint.fault(dir)))
+    end
+  end)
+
   it("tells what to do when the disk is full, and leaves the one before", function()
     local mount = ("mount -t tmpfs -o size=1m none %s 2>/dev/null"):format(place)
     if not os.execute(mount) then

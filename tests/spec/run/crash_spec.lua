@@ -30,6 +30,13 @@ describe("a run that is disturbed", function()
     end
   end)
 
+  it("hands on its newest weights though it was killed before it named them", function()
+    for n = calls - 25, calls do -- around the last checkpoint's rename, and `latest` after it
+      local wrong = disturb.kill_and_resume({ dir = place .. "/k", kill = n }, want)
+      assert.is_nil(wrong, wrong and ("call %d: %s"):format(n, wrong))
+    end
+  end)
+
   it("stops with one message when the disk is full, and goes on with room", function()
     local stops = 0
     for room = 1000, 300000, 17000 do

@@ -2,6 +2,7 @@
 local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
+local tracked = require "moonlit.run.tracked"
 
 local context = {}
 
@@ -115,6 +116,7 @@ function context.new(run)
   c.batch = type(data) == "table" and math.type(data.batch) == "integer" and data.batch or nil
   c.epochs = epochs(run, data)
   c.weights, c.moments = bytes(c.parameters), moments(c)
+  c.copied = tracked.bytes(t) -- by a save
   -- weights and moments are there already; gradients (as large as the weights), weights packed for
   -- bf16 (e.weights holds them), activations and workspaces are not
   local e = model and model.memory
@@ -123,7 +125,7 @@ function context.new(run)
   local lua = collectgarbage "count" * 1024 -- Lua's heap may double before it is swept
   c.memory = { now = context.anonymous(), free = free_memory(),
                before = context.peak(),
-               more = e and e.weights + e.activations + muon_room(c)
+               more = e and e.weights + e.activations + muon_room(c) + c.copied
                             + WORKSPACE * core.sys.threads() + lua or 0 }
   c.disk = { checkpoint = c.weights + c.moments + 1e5, kept = kept(run),
              there = #checkpoint.steps(run.dir), where = run.place or run.dir,
