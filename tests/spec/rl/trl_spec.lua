@@ -26,7 +26,7 @@ local function halves(x)
   return x:narrow(1, 1, n), x:narrow(1, n + 1, n)
 end
 
--- Twenty steps of four pairs, `micro` at once: loss(model, batch, over) -> loss, stats. Every step's
+-- Twenty steps of four pairs, `micro` at once: loss(model, batch, over) -> loss, stats. Each step's
 -- loss, norm and the metrics of that name are those of the golden run.
 local function train(model, want, micro, metrics, loss)
   local opt = trl.optimizer(model)
