@@ -31,7 +31,7 @@ local lengths = ml.tensor({ 5, 1, 3, 7, 3, 2 }, f64)
 local counted = ml.tensor({ 1, 1, 0, 1, 1, 1 }, f64)
 
 -- ---- the losses ----
--- x: inputs, rows first; the first `learned` have a gradient; f(x, mask, over); count: the `over` of
+-- x: inputs, the first `learned` with a gradient; f(x, mask, over); count: the `over` of
 -- a mask
 
 local function pairs_in(mask) return mask:sum():item() end
