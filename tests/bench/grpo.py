@@ -1,7 +1,8 @@
-"""grpo.py RIVAL_PYTHON [THREADS [VOCABULARY]]: GRPO steps of grpo.lua beside TRL's (grpo_trl.py), in turns on the
-same cores: a Llama of 4 layers and dim 128, 64 samples of 64 tokens, generated, rewarded, learned
-from once. Prints minimum and median ms and peak RSS of each, our ratio to the best of TRL's, and
-where our time goes. Without trl, our half alone."""
+"""grpo.py RIVAL_PYTHON [THREADS [VOCABULARY]]: GRPO steps of grpo.lua beside TRL's (grpo_trl.py), in
+turns on the same cores: a Llama of 4 layers and dim 128, a vocabulary of 768 (quickstart's) unless
+told, 64 samples of 64 tokens, generated, rewarded, learned from once. Prints minimum and median ms
+and peak RSS of each, our ratio to the best of TRL's, and where our time goes. Without trl, our half
+alone."""
 import os
 import statistics
 import sys

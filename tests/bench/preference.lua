@@ -1,8 +1,8 @@
 -- preference.lua [PAIRS [LENGTH [ROWS]]] -- peak memory of DPO beside that of SFT on the same rows:
 -- pairs of random ids, sides of LENGTH/2 to LENGTH of them, ROWS to a step, on 14 M parameters
 -- (layers 6, dim 384, vocabulary 8192). Each side is a process of its own: SFT; DPO that computes
--- what the reference says and writes it; DPO that finds it on the disk. Prints MiB of each after the
--- rows were made, after the reference, and at most, and DPO's ratios to SFT.
+-- what the reference says and writes it; DPO that finds it on the disk. Prints MiB of each with the
+-- rows made, after the reference, and at most, and DPO's ratios to SFT.
 local ml = require "moonlit"
 local count, length = tonumber(arg[1] or 500), tonumber(arg[2] or 128)
 local rows = tonumber(arg[3] or 16)
