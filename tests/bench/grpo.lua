@@ -9,8 +9,8 @@ local PROMPTS, SAMPLES, TOKENS = 8, 8, 64
 local dtype = arg[2] == "bf16" and ml.native "bf16-amx" and "bf16-amx" or arg[2]
 local V = tonumber(arg[3])
 ml.threads(tonumber(arg[1]))
-local model = ml.model { preset = "llama", layers = 4, dim = 128, heads = 4, hidden = 320, vocab = V,
-                         context = 128, tied = true, dtype = dtype }
+local model = ml.model { preset = "llama", layers = 4, dim = 128, heads = 4, hidden = 320,
+                         vocab = V, context = 128, tied = true, dtype = dtype }
 local opt = ml.optim.adamw(model:parameters(), { lr = 1e-4, weight_decay = 0 })
 
 -- a chat without a template: a prompt is ids, a reply never ends by itself
