@@ -29,10 +29,11 @@ def main():
     python = sys.argv[1] if len(sys.argv) > 1 and os.path.exists(sys.argv[1]) else None
     threads = sys.argv[2] if len(sys.argv) > 2 else "2"
     vocab = sys.argv[3] if len(sys.argv) > 3 else "768"
+    dtypes = os.environ.get("BENCH_DTYPES", "f32 bf16").split()
     ours = [Profiled(f"moonlit {t}", ["lua5.4", os.path.join(HERE, "grpo.lua"), threads, t, vocab,
-                                      "profile"]) for t in ("f32", "bf16")]
+                                      "profile"]) for t in dtypes]
     rivals = [Side(f"trl {t}", [python, os.path.join(HERE, "grpo_trl.py"), threads, t, vocab])
-              for t in ("f32", "bf16")] if python else []
+              for t in dtypes] if python else []
     sides = ours + rivals
     for turn in range(2 + ROUNDS):  # the first two warm caches up
         for side in sides:
