@@ -71,7 +71,7 @@ elseif cfg.data == "" and cfg.keep > 0 then
   chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
 
 for step in run:steps() do
   local loss, stats = loss_of(data:next())
