@@ -1,8 +1,8 @@
 --- moonlit verify RUN: is everything in a run's directory what was written? Every file of every
 --- checkpoint is read and hashed, of a pipeline those of all stages. No code of the run is loaded.
 ---
---- --replay N and --segments K run its recipe again, for steps it has run, and compare the bits: see
---- moonlit.run.replay for where that happens.
+--- --replay N and --segments K run its recipe again, for steps it has run, and compare the bits:
+--- moonlit.run.replay says where that happens.
 local argparse = require "argparse"
 local core = require "moonlit.core"
 local fail = require "moonlit.run.fail"
@@ -49,8 +49,8 @@ local function again(o)
   local minutes, gigabytes = subject.number(o.minutes, "--minutes", 0.01),
                              subject.number(o.memory, "--memory", 0.1)
   local d = replay(o.run, { steps = whole(o, "replay", 1), segments = whole(o, "segments", 1),
-                            seed = whole(o, "seed", 0), say = say, seconds = math.ceil(minutes * 60),
-                            memory = math.ceil(gigabytes * 1e9) })
+                            seed = whole(o, "seed", 0), seconds = math.ceil(minutes * 60),
+                            memory = math.ceil(gigabytes * 1e9), say = say })
   local bad = 0
   for _, part in ipairs(d.parts) do
     local where = ("steps %d to %d"):format(part.from + 1, part.to)

@@ -27,8 +27,8 @@ end
 --- Did this user write what the directory has to run?
 function origin.own(dir)
   local info = json.load(dir .. "/run.json")
-  local mine = type(info) == "table" and type(info.origin) == "string" and origin.sign(dir)
-  return mine == (type(info) == "table" and info.origin)
+  if type(info) ~= "table" or type(info.origin) ~= "string" then return false end
+  return info.origin == origin.sign(dir)
 end
 
 return origin

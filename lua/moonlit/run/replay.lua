@@ -82,7 +82,9 @@ local function segments(run, k, seed)
   for i = 2, #at do
     if at[i] <= run.last then list[#list + 1] = { from = at[i - 1], to = at[i] } end
   end
-  if #list == 0 then fail("verify: %s has no checkpoint; --replay N starts at its step 0", run.dir) end
+  if #list == 0 then
+    fail("verify: %s has no checkpoint; --replay N starts at its step 0", run.dir)
+  end
   for i = 1, math.min(k, #list) do
     local j = i + core.sys.random(seed, PICK, i, 0, 0) % (#list - i + 1)
     list[i], list[j] = list[j], list[i]
@@ -163,7 +165,9 @@ local function prepare(run, from, place)
   files.mkdir(from > 0 and to or place .. "/run/ckpt")
   if from > 0 then
     local source = ("%s/ckpt/step-%d"):format(run.dir, from)
-    for _, name in ipairs(files.entries(source)) do copy(source .. "/" .. name, to .. "/" .. name) end
+    for _, name in ipairs(files.entries(source)) do
+      copy(source .. "/" .. name, to .. "/" .. name)
+    end
     must(core.sys.write(place .. "/run/ckpt/latest", ("step-%d\n"):format(from)))
   end
   copy(run.dir .. "/config.json", place .. "/run/config.json")
@@ -185,6 +189,7 @@ local function command(run, part, place, box)
     arguments[#arguments + 1] = text
   end
   must(json.save(place .. "/request.json", { recipe = run.dir .. "/recipe.lua", last = part.to,
+                                             out = place .. "/run",
                                              arguments = json.array(arguments), box = box }))
   local paths = ("package.path, package.cpath = %q, %q"):format(package.path, package.cpath)
   return { interpreter(), "-e", paths,

@@ -2,7 +2,8 @@
 ---
 ---   lua5.4 lua/moonlit/run/segment.lua REQUEST.json
 ---
---- The request: recipe, arguments (of the recipe), last (the step to end after), and box (see
+--- The request: recipe, arguments (of the recipe), out (the run's directory, with the checkpoint to
+--- go on from), last (the step to end after), and box (see
 --- core.sys.box) where the recipe is not trusted: then this process shuts itself in before it reads
 --- it. Exit code 69 where that cannot be: the recipe was not looked at.
 local REFUSED = 69
@@ -13,8 +14,11 @@ local function shut_lua()
   function _G.load(chunk, name, _, ...) return load_text(chunk, name, "t", ...) end
   function _G.loadfile(path, _, ...) return load_file(path, "t", ...) end
   function _G.dofile(path) return assert(load_file(path, "t"))() end
-  string.dump, os.execute, io.popen, package.loadlib = nil, nil, nil, nil
-  package.cpath = ""
+  for library, name in pairs { [string] = "dump", [os] = "execute", [io] = "popen",
+                               [package] = "loadlib" } do
+    rawset(library, name, nil)
+  end
+  rawset(package, "cpath", "")
 end
 
 local request = assert(require("moonlit.json").load(arg[1]))
@@ -30,12 +34,14 @@ if request.box then
   end
   shut_lua()
 end
-require("moonlit.run.harness").stop_at = request.last
-arg = request.arguments
-arg[0] = request.recipe
+local harness = require "moonlit.run.harness"
+harness.stop_at = request.last
+harness.out, harness.resume, harness.quiet = request.out, true, true -- where it calls no ml.knobs
+_G.arg = request.arguments
+_G.arg[0] = request.recipe
 local chunk, message = loadfile(request.recipe, "t")
 if not chunk then
   io.stderr:write(message, "\n")
   os.exit(1)
 end
-chunk(table.unpack(arg))
+chunk(table.unpack(_G.arg))
