@@ -18,6 +18,7 @@ local cfg = ml.knobs {
   prompts = 32,      -- a rollout
   samples = 8,       -- of each prompt
   tokens = 64,       -- of an answer at most
+  batch = 64,        -- answers drawn at once; no result depends on it
   steps = 50,        -- rollouts
   minibatches = 2,   -- optimiser steps a rollout
   lr = 1e-3,         -- down to nothing in a straight line
@@ -86,7 +87,7 @@ end
 
 for step in run:steps() do
   local samples, stats = ml.rl.rollout(model, chat, data:next(), { samples = cfg.samples,
-    tokens = cfg.tokens, seed = cfg.seed, rollout = step })
+    tokens = cfg.tokens, batch = cfg.batch, seed = cfg.seed, rollout = step })
   for name, value in pairs(ml.reward.score(reward, samples)) do stats[name] = value end
   give_advantages(samples)
   for part in update:parts(samples, step) do

@@ -144,7 +144,8 @@ local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
                                           documents = cfg.valid })
 table.insert(card.metrics, { name = "reward_model", title = "reward model's score", value = worth,
                              n = #held, better = "higher" })
-table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held })
+table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held,
+                             better = "lower" })
 run:results { title = "PPO", metrics = card.metrics, samples = card.samples }
 run:finish(("held out: reward %.3f at %.2f nats an answer"):format(worth, nats),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))
