@@ -81,8 +81,11 @@ local function hash(c) return #c.parameters > 0 and ckpt.hash(c.parameters) or "
 local function end_of_step(c, seen, run, began)
   seen.seconds = core.sys.clock() - began
   local calls = {}
-  for i, call in ipairs(run.watch.calls) do
-    calls[i] = { batch = call.batch, loss = call.name == "loss", updates = call.updates }
+  for _, call in ipairs(run.watch.calls) do
+    if call.model == c.model and call.name ~= "scores" then
+      calls[#calls + 1] = { batch = call.batch, loss = call.name == "loss",
+                            updates = call.updates }
+    end
   end
   seen.calls[#seen.calls + 1] = calls
   if #seen.calls == 1 then seen.unchanged = #c.parameters > 0 and hash(c) == seen.before end
