@@ -12,9 +12,9 @@
 --- `most` times from one checkpoint. What was done is a line of metrics.jsonl, and the same in
 --- every run of these knobs, however often it is stopped.
 ---
---- A critic and its optimiser, tracked as critic and critic_opt (or any two such names), are watched
---- alike. A step in which an optimiser has updated something already is not run again, and "skip"
---- does not undo that.
+--- A critic and its optimiser, tracked as critic and critic_opt (or any two such names), are
+--- watched alike. A step in which an optimiser has updated something already is not run again, and
+--- "skip" does not undo that.
 local blame = require "moonlit.run.blame"
 local core = require "moonlit.core"
 local fail = require "moonlit.run.fail"
@@ -106,7 +106,10 @@ end
 -- the second time: do the bits agree? A step whose inputs differ says nothing.
 local function judge(self, model)
   local s = self.suspect
-  if s.inputs ~= inputs_hash(self, model) then s.verdict = "not run again: its batches differ" return end
+  if s.inputs ~= inputs_hash(self, model) then
+    s.verdict = "not run again: its batches differ"
+    return
+  end
   if s.gradients ~= gradients_hash(model) then machine_fault(self, s) end
   s.verdict = "the same bits when run again"
 end

@@ -51,7 +51,8 @@ for step in run:steps() do
   loss:backward()
   local norm = opt:step { clip = 1 }
   local judged = cfg.critic and judge(batch) or nil
-  run:log { loss = loss, norm = norm, judged = judged, coef = things.kl and things.kl.coef, noise = ml.rand(1), dice = math.random(1000) }
+  run:log { loss = loss, norm = norm, judged = judged, coef = things.kl and things.kl.coef,
+            noise = ml.rand(1), dice = math.random(1000) }
   if step == cfg.stop then os.exit(3) end
 end
 run:finish("weights sha256 " .. ml.ckpt.hash(model:parameters()))
