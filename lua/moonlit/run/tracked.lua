@@ -40,6 +40,12 @@ end
 
 local function is_tensors(state) return type(state[1]) == "table" and state[1].tensor ~= nil end
 
+--- Is a thing's state a plain table: where it stands, not what it weighs?
+function tracked.is_small(name, thing)
+  if name == "tok" or type(thing) ~= "table" or not thing.state then return false end
+  return not is_tensors(thing:state())
+end
+
 --- Write the files; state gets what goes into state.json.
 --- @return true|nil, string? message
 function tracked.save(dir, things, state)

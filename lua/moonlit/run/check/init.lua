@@ -81,8 +81,14 @@ local function hash(c) return #c.parameters > 0 and ckpt.hash(c.parameters) or "
 local function end_of_step(c, seen, run, began)
   seen.seconds = core.sys.clock() - began
   local calls = {}
-  for i, call in ipairs(run.watch.calls) do
-    calls[i] = { batch = call.batch, loss = call.name == "loss", updates = call.updates }
+  for _, call in ipairs(run.watch.calls) do
+    seen.forwards[#seen.forwards + 1] = { model = call.model, step = #seen.calls + 1,
+                                          rows = call.batch.ids:size(1),
+                                          length = call.batch.ids:size(2) - 1 }
+    if call.model == c.model and call.name ~= "scores" then
+      calls[#calls + 1] = { batch = call.batch, loss = call.name == "loss",
+                            updates = call.updates }
+    end
   end
   seen.calls[#seen.calls + 1] = calls
   if #seen.calls == 1 then seen.unchanged = #c.parameters > 0 and hash(c) == seen.before end
@@ -92,7 +98,7 @@ end
 --- What run:steps() gives in a check: two steps, then an error that ends the recipe: { check.done,
 --- the context, what was found }.
 function check.steps(run)
-  local c, seen = context.new(run), { calls = {}, losses = {}, logged = false }
+  local c, seen = context.new(run), { calls = {}, forwards = {}, losses = {}, logged = false }
   local found = check.find("start", c)
   for _, m in ipairs(found) do
     if m.severe then error({ check.done, c, found }, 0) end
