@@ -44,7 +44,7 @@ describe("rl.rollout", function()
         local drawn, lengths, seen = 0, {}, 0
         for _, s in ipairs(samples) do drawn, lengths[s.tokens] = drawn + s.tokens, true end
         for n = 1, 20 do assert.is_true(lengths[n], "no reply of " .. n .. " tokens") end
-        for _, batch in ipairs(ml.rl.batches(samples, { rows = 64 })) do
+        for batch in ml.rl.batches(samples, { rows = 64 }) do
           local wrong, n, off = differences(model, batch, temperature)
           assert.are.equal(0, wrong)
           assert.are.equal(0, off)
