@@ -117,6 +117,7 @@ end
 --- @param run Run  with what it tracks
 function context.new(run)
   collectgarbage() -- what preparing the data left over is no part of a step
+  core.sys.trim()
   local t = run.tracked
   local model, data = t.model, t.data
   local o = type(model) == "table" and model.options or {}
@@ -166,17 +167,21 @@ local function rates(c, given)
 end
 
 -- rows of any number and length: what is learned in a step is what was learned in the first ones
-local function forwards(c, list)
-  local most, tokens, passes = 0, 0, 0
+-- caches: bytes of the largest keys and values a model wrote with; their room is kept, and of
+-- another size than what a step takes
+local function forwards(c, list, caches)
+  local largest, most, tokens, passes = {}, 0, 0, 0 -- of each model; their rooms are apart
   for _, f in ipairs(list) do
-    local length = math.max(1, f.length)
-    most = math.max(most, f.model:memory({ batch = f.rows, length = length }).activations)
+    local length, before = math.max(1, f.length), largest[f.model] or 0
+    local now = f.model:memory({ batch = f.rows, length = length }).activations
+    largest[f.model] = math.max(before, now)
+    most = most + largest[f.model] - before
     if f.step == 1 and f.model == c.model then
       tokens, passes = tokens + f.rows * length, passes + 1
     end
   end
   if most > 0 and c.memory.activations then
-    c.memory.more = c.memory.more - c.memory.activations + most
+    c.memory.more = c.memory.more - c.memory.activations + most + caches
   end
   c.step_tokens, c.passes = tokens, passes
 end
@@ -184,10 +189,10 @@ end
 --- Add what the first steps showed.
 --- @param seen {calls: table[][], forwards: table[], given: table?, updates: integer?, unchanged:
 ---        boolean, losses: number[], logged: boolean, seconds: number?}  calls: of each step;
----        forwards: { model =, step =, rows =, length = } of all that learns
+---        forwards: { model =, step =, rows =, length = } of all that learns; caches: bytes
 function context.after(c, seen)
   c.batches, c.scored = {}, {}
-  forwards(c, seen.forwards)
+  forwards(c, seen.forwards, seen.caches)
   for _, call in ipairs(seen.calls[1] or {}) do
     if call.loss then c.batches[#c.batches + 1] = call.batch
     elseif call.updates == 0 then c.scored[#c.scored + 1] = call.batch.ids end -- PPO scores again
