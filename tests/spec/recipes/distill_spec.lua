@@ -10,7 +10,8 @@ local place
 local function run(name, arguments, before)
   local dir = place .. "/" .. name
   local command = "lua5.4 %s recipes/distill.lua --quiet --threads 1 --out %s " ..
-                  "teacher=%s/teacher tokens=6 items=3 prompts=4 steps=4 every=2 save_every=1 %s 2>&1"
+                  "teacher=%s/teacher tokens=6 items=3 prompts=4 steps=4 every=2 " ..
+                  "save_every=1 %s 2>&1"
   local pipe = io.popen(command:format(before or "", dir, place, arguments))
   local said = pipe:read("a")
   return dir, pipe:close(), said
