@@ -63,9 +63,10 @@ local run = ml.run("runs/distill", { steps = cfg.steps, seed = cfg.seed,
 local data = ml.data.deal(prompts("train", 4000), { batch = cfg.prompts })
 local opt = ml.optim.hybrid(model, { lr = cfg.lr })
 local rate = ml.optim.cosine { peak = 1, floor = 0.05, warmup = 10, steps = cfg.steps }
-local learned = { tokens = 0 } -- so far; counted on after a resume
+-- tokens learned so far; a resumed run goes on counting
+local learned = { tokens = 0 }
 function learned:state() return { tokens = self.tokens } end
-function learned:load_state(s) self.tokens = s.tokens end
+function learned:load_state(state) self.tokens = state.tokens end
 run:track { model = model, opt = opt, data = data, tok = tok, learned = learned }
 
 -- does step n learn from the student's replies? as many as `own` asks for, spread evenly
@@ -105,8 +106,9 @@ for step in run:steps() do
   if step % cfg.every == 0 then log.same, log.right = measure(greedy(model)) end
   run:log(log)
   if log.same then
-    run:say(("step %d, %d tokens learned: the teacher's reply in %.0f %%%s"):format(step, learned,
-      100 * log.same, log.right and (", right in %.0f %%"):format(100 * log.right) or ""))
+    run:say(("step %d, %d tokens learned: the teacher's reply in %.0f %%%s"):format(
+      step, learned.tokens, 100 * log.same,
+      log.right and (", right in %.0f %%"):format(100 * log.right) or ""))
   end
 end
 

@@ -18,12 +18,13 @@ local cfg = ml.knobs {
   prompts = 32,      -- a rollout
   samples = 8,       -- of each prompt
   tokens = 64,       -- of an answer at most
+  batch = 64,        -- answers drawn at once; no result depends on it
   steps = 50,        -- rollouts
   minibatches = 2,   -- optimiser steps a rollout
   lr = 1e-3,         -- down to nothing in a straight line
   kl = 0.02,         -- weight of the KL to the model it began as (k3)
   replay = "",
-  keep = 0.5,        -- weight of the loss on conversations kept fresh
+  keep = 10.0,       -- weight of how far it moves on other conversations
   seed = 1,
   valid = 200,       -- documents to measure on
   items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
@@ -61,10 +62,14 @@ local chats
 if cfg.replay ~= "" then
   chats = ml.must(ml.data.conversations(cfg.replay, "train"))
 elseif cfg.data == "" and cfg.keep > 0 then
-  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator" })
+  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "style" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
+-- nats a token from what the first model would say there
+local function moved(batch)
+  return ml.rl.sum(batch, model:kl(batch, reference)):sum() / batch.mask:sum():item()
+end
 
 -- each sample against the others of its prompt
 local function give_advantages(samples)
@@ -86,13 +91,13 @@ end
 
 for step in run:steps() do
   local samples, stats = ml.rl.rollout(model, chat, data:next(), { samples = cfg.samples,
-    tokens = cfg.tokens, seed = cfg.seed, rollout = step })
+    tokens = cfg.tokens, batch = cfg.batch, seed = cfg.seed, rollout = step })
   for name, value in pairs(ml.reward.score(reward, samples)) do stats[name] = value end
   give_advantages(samples)
   for part in update:parts(samples, step) do
     local loss, now = loss_of(part)
     loss:backward()
-    if fresh then (model:loss(fresh:at(step)) * cfg.keep):backward() end
+    if fresh then (moved(fresh:at(step)) * cfg.keep):backward() end
     stats.loss, stats.norm = loss, opt:step { lr_scale = rate(step), clip = 1 }
     update:stepped(now.kl)
     for name, value in pairs(now) do stats[name] = value end

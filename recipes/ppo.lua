@@ -25,7 +25,7 @@ local cfg = ml.knobs {
   kl_target = 0.0,   -- nats an answer; 0 leaves kl as it is
   stop_kl = 0.1,     -- nats a token: no further update on a rollout
   replay = "",
-  keep = 0.5,        -- weight of the loss on conversations kept fresh
+  keep = 2.0,        -- weight of how far it moves on other conversations
   seed = 1,
   valid = 200,       -- documents to measure on
   items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
@@ -65,7 +65,7 @@ local reward = ml.reward.model(judge)
 run:track { model = model, opt = opt, data = data, tok = tok, critic = critic,
             critic_opt = critic_opt, kl = kl, alarm = alarm }
 
--- the other tasks, so that nothing is forgotten
+-- other tasks, so that nothing is forgotten
 local chats
 if cfg.replay ~= "" then
   chats = ml.must(ml.data.conversations(cfg.replay, "train"))
@@ -73,7 +73,11 @@ elseif cfg.data == "" and cfg.keep > 0 then
   chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
+-- nats a token from what the first model would say there
+local function moved(batch)
+  return ml.rl.sum(batch, model:kl(batch, reference)):sum() / batch.mask:sum():item()
+end
 
 -- what each token earned, what the critic expected, and the difference
 local function give_advantages(samples, stats)
@@ -98,7 +102,7 @@ local function learn(part, step, stats)
   local loss, now = ml.loss.policy(logprobs, batch.logprobs, batch.advantages, batch.mask,
                                    { preset = "ppo", entropy = entropy })
   loss:backward()
-  if fresh then (model:loss(fresh:at(step)) * cfg.keep):backward() end
+  if fresh then (moved(fresh:at(step)) * cfg.keep):backward() end
   stats.loss, stats.norm = loss, opt:step { lr_scale = rate(step), clip = 1 }
   local miss, seen = ml.loss.value(ml.rl.values(critic, batch), batch.returns, batch.values,
                                    batch.mask)
@@ -144,7 +148,8 @@ local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
                                           documents = cfg.valid })
 table.insert(card.metrics, { name = "reward_model", title = "reward model's score", value = worth,
                              n = #held, better = "higher" })
-table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held })
+table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held,
+                             better = "lower" })
 run:results { title = "PPO", metrics = card.metrics, samples = card.samples }
 run:finish(("held out: reward %.3f at %.2f nats an answer"):format(worth, nats),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))

@@ -48,23 +48,25 @@ local function close_logs(self)
 end
 
 local defaults = { steps = options.required, seed = 0, save_every = 0, keep = 2, keep_every = 0,
-                   keep_best = 0, best = "loss", higher = false }
+                   keep_best = 0, best = "loss", higher = false, hash_every = 0 }
+local counts = { "steps", "seed", "save_every", "keep", "keep_every", "keep_best", "hash_every" }
 
 --- @param path string  the default directory; --out replaces it
 --- @param opt {steps: integer, seed: integer?, save_every: integer?, keep: integer?,
----        keep_every: integer?, keep_best: integer?, best: string?, higher: boolean?}
+---        keep_every: integer?, keep_best: integer?, best: string?, higher: boolean?,
+---        hash_every: integer?}
 ---        save_every: steps between checkpoints, 0: only the last; keep: how many of the newest are
 ---        kept, 0: all; keep_every: those of every so many steps are kept too; keep_best: so many
----        with the lowest (higher = true: highest) value of what run:log calls `best` as well
+---        with the lowest (higher = true: highest) value of what run:log calls `best` as well;
+---        hash_every: steps between hashes of the weights in hashes.log, which checkpoints have
+---        anyway
 local function new(path, opt)
   if type(path) ~= "string" then error("run: path must be a string, got " .. type(path), 3) end
   local o = options(opt, defaults, "run", 4)
-  for _, name in ipairs { "steps", "seed", "save_every", "keep", "keep_every", "keep_best" } do
-    record.whole(o, name, 0, "run", 3)
-  end
+  for _, name in ipairs(counts) do record.whole(o, name, 0, "run", 3) end
   local self = setmetatable({ total = o.steps, seed = o.seed, keep = o.keep, keeps = o,
-                              save_every = o.save_every, step = 0, saved = -1, tokens = 0,
-                              seconds = 0, tracked = {} }, Run)
+                              save_every = o.save_every, hash_every = o.hash_every, step = 0,
+                              saved = -1, tokens = 0, seconds = 0, tracked = {} }, Run)
   record.open(self, path, { kind = "run", steps = o.steps, seed = o.seed })
   files.mkdir(self.dir .. "/ckpt")
   files.clean(self.dir .. "/ckpt")
@@ -146,6 +148,15 @@ end
 
 -- ---- the loop ----
 
+local function hash_weights(self, logged)
+  local parameters = self.tracked.model.parameters
+  local weights = parameters and ckpt.hash(parameters(self.tracked.model))
+  if weights and logged then
+    must(self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights)))
+  end
+  return weights
+end
+
 -- what a retirement and a manifest need to know
 local function how_to_keep(self, weights)
   local k = self.keeps
@@ -158,11 +169,7 @@ end
 local function save(self, scheduled)
   settle(self) -- never two at once
   local begun = core.sys.clock()
-  local parameters = self.tracked.model.parameters
-  local weights = parameters and ckpt.hash(parameters(self.tracked.model))
-  if weights and scheduled then
-    must(self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights)))
-  end
+  local weights = hash_weights(self, scheduled)
   local sizes = {}
   for _, name in ipairs(LOGS) do
     must(self.logs[name]:flush())
@@ -201,7 +208,18 @@ local function end_step(self)
     self.session_tokens = self.session_tokens + data:tokens()
   end
   local due = self.save_every > 0 and self.step % self.save_every == 0
-  if due or self.step == self.total then save(self, true) end
+  if due or self.step == self.total then save(self, true)
+  elseif self.hash_every > 0 and self.step % self.hash_every == 0 then hash_weights(self, true) end
+end
+
+-- a replay is through
+local function leave(self)
+  settle(self)
+  if self.saved ~= self.step then save(self) end
+  settle(self)
+  close_logs(self)
+  record.close(self)
+  os.exit(0, true)
 end
 
 local function next_step(self)
@@ -210,6 +228,7 @@ local function next_step(self)
   if self.current and not what then end_step(self) end
   if core.sys.signal() and not self.current then stop(self) end
   if self.pending and not checkpoint.busy(self.pending) then settle(self) end
+  if harness.stop_at and self.step >= harness.stop_at then leave(self) end
   if self.step >= self.total then return nil end
   self.current = self.step + 1
   self.watch:begin()
@@ -232,8 +251,10 @@ function Run:steps()
     self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
     return check.steps(self, rehearse)
   end
-  check.start(self)
-  if self.save_every > 0 then rehearse(self) end
+  if not harness.stop_at then
+    check.start(self)
+    if self.save_every > 0 then rehearse(self) end
+  end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)

@@ -40,6 +40,12 @@ local SIZES = { bool = 1, u8 = 1, f16 = 2, bf16 = 2, f64 = 8, i64 = 8 } -- 4 oth
 
 local function is_tensors(state) return type(state[1]) == "table" and state[1].tensor ~= nil end
 
+--- Is a thing's state a plain table: where it stands, not what it weighs?
+function tracked.is_small(name, thing)
+  if name == "tok" or type(thing) ~= "table" or not thing.state then return false end
+  return not is_tensors(thing:state())
+end
+
 -- a tokenizer does not change: its text is made once
 local texts = setmetatable({}, { __mode = "k" })
 
