@@ -6,6 +6,7 @@
 --- A missing or corrupt file is nil, message, code. Files are replaced whole or not at all.
 local core = require "moonlit.core"
 local json = require "moonlit.json"
+local lfs = require "lfs"
 local manifest = require "moonlit.ckpt.manifest"
 local options = require "moonlit.options"
 
@@ -99,20 +100,27 @@ function ckpt.save_model(dir, model, tok)
   return ok, err, code
 end
 
--- a run's directory stands for its latest checkpoint
-local function resolve(path)
-  local file = io.open(path .. "/ckpt/latest", "rb")
-  if not file then return path end
-  local name = file:read("l")
-  file:close()
-  return path .. "/ckpt/" .. name
-end
-ckpt.resolve = resolve
+local function is_there(path) return lfs.attributes(path, "mode") ~= nil end
 
-local function is_there(path)
-  local file = io.open(path, "rb")
+-- the newest of a run's checkpoints, for one that ended before it could name its first
+local function newest(path)
+  local most
+  for name in lfs.dir(path .. "/ckpt") do
+    local step = math.tointeger(tonumber(name:match "^step%-(%d+)$"))
+    if step and step > (most or -1) then most = step end
+  end
+  return most and ("step-%d"):format(most)
+end
+
+--- A run's directory stands for its latest checkpoint, any other for itself.
+--- @return string dir  of a run that has none yet: where it will be
+function ckpt.resolve(path)
+  if lfs.attributes(path .. "/ckpt", "mode") ~= "directory" then return path end
+  local file = io.open(path .. "/ckpt/latest", "rb")
+  local name = file and file:read("l")
   if file then file:close() end
-  return file ~= nil
+  if not (name and name:find "^step%-%d+$") then name = newest(path) or "latest" end
+  return path .. "/ckpt/" .. name
 end
 
 -- what a model is read from
@@ -122,7 +130,10 @@ local MODEL = { ["config.json"] = true, ["model.safetensors"] = true, ["tokenize
 --- A checkpoint's files must be what its manifest says.
 --- @param path string  a model's directory, or a run's
 function ckpt.load_model(path)
-  local dir = resolve(path)
+  local dir = ckpt.resolve(path)
+  if dir ~= path and not is_there(dir .. "/model.safetensors") then
+    return nil, ("%s has no checkpoint yet"):format(path), "io"
+  end
   local wrong = is_there(dir .. "/manifest.json") and manifest.fault(dir, MODEL)
   if wrong then return nil, ("%s cannot be used: %s"):format(dir, wrong), "format" end
   local config, err, code = json.load(dir .. "/config.json")

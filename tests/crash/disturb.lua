@@ -65,9 +65,11 @@ local function handed_on(dir)
   return m and "handed on: weights " .. m.weights or err
 end
 
---- The hash of the weights as a run says it, the one it hands on, and its logs.
+--- The hash of the weights as a run says it, the one it hands on, which checkpoints it keeps, and
+--- its logs.
 function disturb.outcome(dir, text)
-  local list = { disturb.last_line(text) or "", handed_on(dir) }
+  local list = { disturb.last_line(text) or "", handed_on(dir),
+                 "kept: " .. table.concat(checkpoint.steps(dir), " ") }
   for _, name in ipairs { "metrics.jsonl", "hashes.log", "samples.jsonl" } do
     list[#list + 1] = deterministic(files.read(dir .. "/" .. name) or "missing")
   end

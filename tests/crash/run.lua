@@ -9,7 +9,9 @@
 --   cut=1       every file of a checkpoint cut at every length
 --   machine=1   nice 19 beside busy loops, stopped and continued (SIGSTOP) all the time, the time
 --               of day jumping, little memory (ulimit -v)
---   kills=1000  kill -9 at random times and calls, in chains, over the recipes of every stage
+--   kills=1000  kill -9 at random times and calls, in chains, over the recipes of every stage, on
+--               tiny models
+--   small=0     the same with the models and steps of quickstart.lua's size=small, less data
 --   seed=1      of what is random here
 -- A case that ends with other weights, other logs, no checkpoint that verifies, or damage unseen is
 -- printed; the exit code is 1 then.
@@ -19,7 +21,7 @@ local disturb = require "disturb"
 local files = require "moonlit.run.files"
 
 local cfg = { calls = 1, room = 1, header = 1, flips = 10000, cut = 1, machine = 1, kills = 1000,
-              seed = 1 }
+              small = 0, seed = 1 }
 for _, a in ipairs(arg) do
   local name, value = a:match "^(%w+)=(%d+)$"
   assert(name and cfg[name], "crash: unknown argument " .. a)
@@ -165,22 +167,38 @@ end)
 
 -- ---- random kills, over every stage ----
 
-local TINY = { pretrain = "documents=60 vocab=400 model.layers=1 model.heads=2 model.dim=16 "
-                          .. "model.hidden=32 model.context=128 batch=2 valid=2 items=0",
-               midtrain = "model=%s/pretrain documents=60 batch=2 valid=2 items=0",
-               sft = "model=%s/pretrain chats=60 documents=30 batch=2 valid=2 items=0",
-               reward = "model=%s/sft pairs=40 batch=2 valid=10",
-               dpo = "model=%s/sft pairs=40 batch=2 valid=2 items=0",
-               ppo = "model=%s/sft reward=%s/reward prompts=2 tokens=8 valid=2 items=0",
-               grpo = "model=%s/sft prompts=2 samples=2 tokens=8 valid=2 items=0",
-               distill = "teacher=%s/sft layers=1 prompts=2 tokens=8 items=2 every=4" }
 local STAGES = { "pretrain", "midtrain", "sft", "reward", "dpo", "ppo", "grpo", "distill" }
 
-local function prepare()
-  local list = { plain }
+local TINY = { pretrain = "documents=60 vocab=400 model.layers=1 model.heads=2 model.dim=16 "
+                          .. "model.hidden=32 model.context=128 batch=2 valid=2 items=0",
+               midtrain = "documents=60 batch=2 valid=2 items=0",
+               sft = "chats=60 documents=30 batch=2 valid=2 items=0",
+               reward = "pairs=40 batch=2 valid=10", dpo = "pairs=40 batch=2 valid=2 items=0",
+               ppo = "prompts=2 tokens=8 valid=2 items=0",
+               grpo = "prompts=2 samples=2 tokens=8 valid=2 items=0",
+               distill = "layers=1 prompts=2 tokens=8 items=2 every=4",
+               every = " steps=8 save_every=2" }
+
+local SMALL = { pretrain = "documents=600 items=2 steps=20 valid=5",
+                midtrain = "documents=300 items=2 steps=20 valid=5",
+                sft = "chats=300 documents=100 items=2 steps=20 valid=5",
+                reward = "pairs=200 steps=4 valid=10", dpo = "pairs=200 items=2 steps=4 valid=5",
+                ppo = "items=2 steps=4 valid=5", grpo = "items=2 steps=4 valid=5",
+                distill = "items=4 steps=4 every=2", every = " save_every=2" }
+
+-- where its inputs are
+local FROM = { midtrain = "model=%s/pretrain ", sft = "model=%s/midtrain ",
+               reward = "model=%s/sft ", dpo = "model=%s/sft ",
+               ppo = "model=%s/sft reward=%s/reward ", grpo = "model=%s/ppo ",
+               distill = "teacher=%s/sft " }
+
+-- every stage once, undisturbed
+local function prepare(size)
+  local list = {}
   for _, name in ipairs(STAGES) do
-    list[#list + 1] = whole(name, ("recipes/%s.lua"):format(name),
-                            TINY[name]:gsub("%%s", place) .. " steps=8 save_every=2")
+    files.remove(place .. "/" .. name)
+    local from = (FROM[name] or ""):gsub("%%s", place)
+    list[#list + 1] = whole(name, ("recipes/%s.lua"):format(name), from .. size[name] .. size.every)
   end
   return list
 end
@@ -209,8 +227,9 @@ local function chain(s, case, most)
   return kills
 end
 
-part("kills", function(n)
-  local stages, kills, case = prepare(), 0, 0
+local function kill_at_random(size, n)
+  local stages, kills, case = prepare(size), 0, 0
+  local started, told = core.sys.clock(), 0
   while kills < n do
     local s = stages[case % #stages + 1]
     local k, wrong = chain(s, case, 1 + draw(12, case, 1))
@@ -218,9 +237,17 @@ part("kills", function(n)
     kills, case = kills + k, case + 1
     files.remove(place .. "/c")
     os.remove(place .. "/c.trace")
+    if kills // 100 > told then
+      told = kills // 100
+      print(("        %d kills, %d chains, %.0f s"):format(kills, case, core.sys.clock() - started))
+      io.stdout:flush()
+    end
   end
   return ("%d kills in %d chains over %d recipes"):format(kills, case, #stages)
-end)
+end
+
+part("kills", function(n) return kill_at_random(TINY, n) end)
+part("small", function(n) return kill_at_random(SMALL, n) end)
 
 files.remove(place)
 os.exit(bad == 0)

@@ -139,16 +139,21 @@ local function restore(from, tracked)
 end
 
 --- Restore the newest checkpoint that is whole, and say where that is not the newest there is.
+--- @param how table  as for checkpoint.begin: a process that was killed may have left one too many
 --- @return table|nil its state.json; nil where there is no checkpoint
-function checkpoint.load(dir, tracked)
+function checkpoint.load(dir, tracked, how)
   local steps = checkpoint.steps(dir)
   if #steps == 0 then return nil end
+  local damaged = {}
   for i = #steps, 1, -1 do
     local from = step_dir(dir, steps[i])
     local wrong = checkpoint.fault(from)
+    damaged[steps[i]] = wrong and true
     if not wrong then
       if i < #steps then io.stderr:write(("run: %s is used instead\n"):format(from)) end
       point_latest(dir, steps[i])
+      if i == #steps then retire(dir, steps, steps[i], how) end
+      how.damaged = damaged -- until the next one is on the disk
       return restore(from, tracked)
     end
     io.stderr:write(("run: %s cannot be used: %s\n"):format(from, wrong))

@@ -79,7 +79,7 @@ end
 
 -- back to the last checkpoint, the logs with it: no line twice
 local function resume(self)
-  local state = checkpoint.load(self.dir, self.tracked)
+  local state = checkpoint.load(self.dir, self.tracked, self.keeps)
   for _, name in ipairs(LOGS) do
     files.truncate(self.dir .. "/" .. name, state and state.sizes[name] or 0)
   end
@@ -161,7 +161,8 @@ end
 local function how_to_keep(self, weights)
   local k = self.keeps
   return { keep = self.keep, keep_every = k.keep_every, keep_best = k.keep_best, higher = k.higher,
-           weights = weights, metric = self.metric, last = self.saved, logs = LOGS }
+           damaged = k.damaged, weights = weights, metric = self.metric, last = self.saved,
+           logs = LOGS }
 end
 
 -- scheduled: a step that is saved in every run of these knobs, however often it is stopped; the
@@ -229,7 +230,11 @@ local function next_step(self)
   if core.sys.signal() and not self.current then stop(self) end
   if self.pending and not checkpoint.busy(self.pending) then settle(self) end
   if harness.stop_at and self.step >= harness.stop_at then leave(self) end
-  if self.step >= self.total then return nil end
+  if self.step >= self.total then
+    settle(self) -- a signal until then is one of the loop
+    if core.sys.signal() then stop(self) end
+    return nil
+  end
   self.current = self.step + 1
   self.watch:begin()
   core.sys.rekey(self.seed, self.current) -- random numbers depend on (seed, step) alone
@@ -329,8 +334,10 @@ function Run:finish(...)
   end
   settle(self)
   if self.saved ~= self.step then
+    core.sys.signals(true) -- what is begun is finished
     save(self, true)
     settle(self)
+    core.sys.signals(false)
   end
   self.info.step, self.info.tokens = self.step, self.tokens
   self.info.seconds = self.seconds + (self.started and core.sys.clock() - self.started or 0)

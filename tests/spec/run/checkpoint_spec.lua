@@ -27,11 +27,29 @@ describe("a checkpoint", function()
     assert.are.same({ 3, 4 }, checkpoint.steps(place))
     assert(save(place, m, 5, 0))
     assert.are.same({ 3, 4, 5 }, checkpoint.steps(place))
-    -- a resume fell back from 5 and 4: they go first
-    assert(save(place, m, 2, 2))
-    assert.are.same({ 2, 3 }, checkpoint.steps(place))
-    assert(save(place, m, 1, 1))
-    assert.are.same({ 1 }, checkpoint.steps(place))
+  end)
+
+  it("goes where a resume found it damaged, once the next is on the disk", function()
+    local m = model()
+    for step = 1, 4 do assert(save(place, m, step, 0)) end
+    for _, step in ipairs { 2, 4 } do
+      core.sys.truncate(("%s/ckpt/step-%d/model.safetensors"):format(place, step), 99)
+    end
+    local how = { keep = 2, last = 3 }
+    assert.are.equal(3, checkpoint.load(place, { model = m }, how).step)
+    assert.are.same({ 1, 2, 3, 4 }, checkpoint.steps(place)) -- nothing goes before
+    core.sys.truncate(place .. "/ckpt/step-3/state.json", 9)
+    assert.are.equal(1, checkpoint.load(place, { model = m }, how).step)
+    checkpoint.save(place, { model = m }, { step = 3 }, how)
+    assert.are.same({ 1, 3 }, checkpoint.steps(place))
+    assert.is_nil(checkpoint.fault(place .. "/ckpt/step-3"))
+  end)
+
+  it("is not one too many after a kill", function()
+    local m = model()
+    for step = 1, 4 do assert(save(place, m, step, 0)) end
+    checkpoint.load(place, { model = m }, { keep = 2 })
+    assert.are.same({ 3, 4 }, checkpoint.steps(place))
   end)
 
   it("of every so many steps is kept, and so many of the best", function()
