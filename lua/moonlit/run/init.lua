@@ -80,7 +80,7 @@ end
 -- back to the last checkpoint, the logs with it: no line twice
 local function resume(self)
   local state = checkpoint.load(self.dir, self.tracked, self.keeps)
-  for _, name in ipairs(LOGS) do
+  for _, name in ipairs(harness.stop_at and {} or LOGS) do -- a replay begins logs of its own
     files.truncate(self.dir .. "/" .. name, state and state.sizes[name] or 0)
   end
   if not state then return end
