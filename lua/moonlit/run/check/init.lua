@@ -90,8 +90,9 @@ end
 
 local function hash(c) return #c.parameters > 0 and ckpt.hash(c.parameters) or "" end
 
-local function end_of_step(c, seen, run, began)
+local function end_of_step(c, seen, run, began, rehearse)
   seen.seconds = core.sys.clock() - began
+  if #seen.calls == 0 then rehearse(run) end
   local calls = {}
   for _, call in ipairs(run.watch.calls) do
     seen.forwards[#seen.forwards + 1] = { model = call.model, step = #seen.calls + 1,
@@ -117,12 +118,11 @@ function check.steps(run, rehearse)
   for _, m in ipairs(found) do
     if m.severe then error({ check.done, c, found }, 0) end
   end
-  rehearse(run)
   observe(run, seen)
   seen.before = hash(c)
   local n, began = 0, core.sys.clock()
   return function()
-    if n > 0 then end_of_step(c, seen, run, began) end
+    if n > 0 then end_of_step(c, seen, run, began, rehearse) end
     local suspect = run.watch.suspect
     if suspect then
       error({ check.done, c, { check.explain(("run: step %d: %s, first in %s ("):format(n,
