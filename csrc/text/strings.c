@@ -23,7 +23,7 @@ static uint64_t mix(uint64_t h) {
   return h ^ h >> 32;
 }
 
-static uint64_t hash_of(ml_bytes s) {
+uint64_t ml_strings_hash(ml_bytes s) {
   uint64_t h = 0x9e3779b97f4a7c15u ^ s.n;
   size_t i = 0;
   for (; i + 8 <= s.n; i += 8) {
@@ -70,7 +70,7 @@ static uint64_t slot_of(const ml_strings *t, ml_bytes s, uint64_t h) {
 }
 
 int64_t ml_strings_find(const ml_strings *t, ml_bytes s) {
-  return t->slots ? t->slot[slot_of(t, s, hash_of(s))] - 1 : -1;
+  return t->slots ? t->slot[slot_of(t, s, ml_strings_hash(s))] - 1 : -1;
 }
 
 static int strings_room(ml_strings *t, size_t bytes) {
@@ -89,7 +89,7 @@ static int strings_room(ml_strings *t, size_t bytes) {
 
 int ml_strings_add(ml_strings *t, ml_bytes s, int64_t *number) {
   if (t->count * 2 >= t->slots) GROW(t, t->hash[i]);
-  uint64_t h = hash_of(s), at = slot_of(t, s, h);
+  uint64_t h = ml_strings_hash(s), at = slot_of(t, s, h);
   *number = t->slot[at] - 1;
   if (*number >= 0) return ML_OK;
   int st = strings_room(t, s.n);

@@ -92,7 +92,7 @@ return function(source, opt)
           first + 256, first, vocab), 2)
   end
   local pattern = patterns[o.pattern] or o.pattern
-  local trainer <close>, err = core.text.trainer(pattern)
+  local trainer <close>, err = core.text.trainer(pattern, bpe.cuttable(pattern))
   if not trainer then error(("%s: %s"):format(WHO, err), 2) end
   count_all(trainer, reader(source))
   local flat = trainer:run(alphabet.order, first, vocab, least)
