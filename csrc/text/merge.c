@@ -39,7 +39,7 @@ static void add_symbol(ml_lane *l, int32_t id, size_t size) {
 }
 
 static int32_t find_char(const ml_vocab *v, const uint8_t *p, size_t size) {
-  if (size == 1 && *p < 0x80) return v->start[*p];
+  if (size == 1) return v->start[*p];
   int64_t number = ml_strings_find(&v->ordinary, (ml_bytes){p, size});
   return number < 0 ? -1 : v->ordinary_id[number];
 }
@@ -50,13 +50,13 @@ static bool falls_back(const ml_vocab *v, const uint8_t *p, size_t size) {
   return true;
 }
 
-/* Characters; the bytes of unknown ones, or the unknown token. A character that is none is a byte.
-** `pending` bytes wait to become the unknown token when it is known where they end; what is left out
+/* Characters, or bytes; the bytes of unknown ones, or the unknown token. A character that is none is a
+** byte. `pending` bytes wait to become the unknown token when it is known where they end; what is left out
 ** counts as part of the next symbol. */
-static void char_symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t n) {
+static void any_symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t n) {
   size_t pending = 0, lost = 0;
   for (size_t i = 0, size; i < n; i += size) {
-    size = ml_utf8_size(p + i, n - i);
+    size = v->chars ? ml_utf8_size(p + i, n - i) : 1;
     int32_t id = size > 0 ? find_char(v, p + i, size) : -1;
     if (size == 0) size = 1;
     if (id >= 0) {
@@ -79,7 +79,7 @@ static int symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t n) {
   if (st == ML_OK) st = ml_room((void **)&l->size, &l->size_room, (int64_t)n + SHORT, sizeof *l->id);
   if (st != ML_OK) return st;
   l->n = 0;
-  if (v->chars) char_symbols(v, l, p, n);
+  if (v->chars || !v->whole) any_symbols(v, l, p, n);
   else
     for (size_t i = 0; i < n; i++) add_symbol(l, v->start[p[i]], 1);
   return ML_OK;

@@ -16,7 +16,8 @@ typedef struct {
   ml_rule *rules;                     /* open addressing, a power of two */
   int64_t slots, merge_count;
   int32_t *merges;                    /* a, b of each, the best first */
-  bool chars, ignore_merges, fuse, marked; /* marked: no token runs into a word mark */
+  bool chars, ignore_merges, fuse;
+  bool marked, whole; /* no token runs into a word mark; every byte has a token */
   int32_t start[256];                 /* of bytes; of ASCII characters, -1: unknown */
   int32_t fallback[256], unknown;     /* -1: none */
 } ml_vocab;

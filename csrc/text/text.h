@@ -166,9 +166,9 @@ typedef struct {
   bool by_rank;       /* two tokens that make a third merge; the best is that of the least id */
   bool ignore_merges; /* a piece that is a token is that token */
   bool chars;         /* pieces begin as characters, not bytes */
-  const int32_t *fallback; /* chars: 256 tokens for the bytes of unknown characters, or NULL */
-  int32_t unknown;         /* chars: the token for all others; -1: they are left out */
-  bool fuse;               /* chars: unknown characters side by side are one */
+  const int32_t *fallback; /* 256 tokens for the bytes of unknown characters, or NULL */
+  int32_t unknown;         /* the token for all others; -1: they are left out */
+  bool fuse;               /* unknown characters side by side are one */
   const ml_step *rewrite, *cut;
   int64_t rewrites, cuts;
 } ml_bpe_spec;

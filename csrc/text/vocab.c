@@ -55,12 +55,12 @@ static int add_tokens(ml_vocab *t, const ml_bpe_spec *spec) {
 }
 
 static int find_starts(ml_vocab *t, const ml_bpe_spec *spec) {
+  t->whole = true;
   for (int b = 0; b < 256; b++) {
     uint8_t c = (uint8_t)b;
     int64_t number = ml_strings_find(&t->ordinary, (ml_bytes){&c, 1});
-    if (number < 0 && !t->chars)
-      return ml_fail(ML_EFORMAT, "no token for the byte 0x%02X", (unsigned)b);
     t->start[b] = number < 0 ? -1 : t->ordinary_id[number];
+    t->whole = t->whole && number >= 0;
     t->fallback[b] = spec->fallback ? spec->fallback[b] : -1;
     if (t->fallback[b] >= t->count)
       return ml_fail(ML_EFORMAT, "no token %d for the byte 0x%02X", t->fallback[b], (unsigned)b);
@@ -80,33 +80,38 @@ static ml_rule *slot_of(const ml_vocab *t, int32_t a, int32_t b) {
 
 const ml_rule *ml_vocab_rule(const ml_vocab *t, int32_t a, int32_t b) { return slot_of(t, a, b); }
 
-/* the token that a and b make together; -1: none */
+enum { NONE = -1, NOT_MERGED = -2 };
+
+/* the token that a and b make together; NOT_MERGED: one that merges do not make */
 static int made_of(const ml_vocab *t, ml_bytes x, ml_bytes y, int32_t *id) {
   uint8_t few[256], *text = x.n + y.n <= sizeof few ? few : ml_alloc(x.n + y.n);
   if (!text) return ML_ENOMEM;
   memcpy(text, x.p, x.n), memcpy(text + x.n, y.p, y.n);
-  int64_t made = ml_strings_find(&t->ordinary, (ml_bytes){text, x.n + y.n});
+  ml_bytes both = {text, x.n + y.n};
+  int64_t made = ml_strings_find(&t->ordinary, both);
+  *id = made >= 0 ? t->ordinary_id[made]
+                  : ml_strings_find(&t->added, both) >= 0 ? NOT_MERGED : NONE;
   if (text != few) ml_free(text);
-  *id = made < 0 ? -1 : t->ordinary_id[made];
   return ML_OK;
 }
 
+/* A rule of special tokens, or one that makes them, is left out: their ids never come from text. */
 static int add_rule(ml_vocab *t, int64_t i, int32_t a, int32_t b) {
   ml_bytes x, y;
   int kind[2] = {0};
   int32_t id;
-  if (!ml_vocab_token(t, a, &x, NULL, &kind[0]) || !ml_vocab_token(t, b, &y, NULL, &kind[1]) ||
-      !is_ordinary(kind[0]) || !is_ordinary(kind[1]))
-    return ml_fail(ML_EFORMAT, "merge %lld is of tokens %d and %d, which are none to merge",
+  if (!ml_vocab_token(t, a, &x, NULL, &kind[0]) || !ml_vocab_token(t, b, &y, NULL, &kind[1]))
+    return ml_fail(ML_EFORMAT, "merge %lld is of tokens %d and %d, which are not there",
                    (long long)i + 1, a, b);
   ml_rule *r = slot_of(t, a, b);
   if (r->a >= 0)
     return ml_fail(ML_EFORMAT, "merges %d and %lld are the same", r->rank + 1, (long long)i + 1);
   int st = made_of(t, x, y, &id);
   if (st != ML_OK) return st;
-  if (id < 0)
+  if (id == NONE)
     return ml_fail(ML_EFORMAT, "merge %lld makes a token that is not there", (long long)i + 1);
-  *r = (ml_rule){a, b, (int32_t)i, id};
+  if (is_ordinary(kind[0]) && is_ordinary(kind[1]) && id != NOT_MERGED)
+    *r = (ml_rule){a, b, (int32_t)i, id};
   return ML_OK;
 }
 
@@ -189,7 +194,7 @@ static bool is_marked(const ml_vocab *t) {
 int ml_vocab_new(ml_vocab *t, const ml_bpe_spec *spec) {
   size_t n = (size_t)spec->count + 1;
   t->count = spec->count, t->chars = spec->chars, t->ignore_merges = spec->ignore_merges;
-  t->fuse = spec->fuse, t->unknown = spec->chars ? spec->unknown : -1;
+  t->fuse = spec->fuse, t->unknown = spec->unknown;
   t->ordinary_id = ml_alloc(n * sizeof *t->ordinary_id);
   t->added_id = ml_alloc(n * sizeof *t->added_id);
   t->number = ml_alloc(n * sizeof *t->number);

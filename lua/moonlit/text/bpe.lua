@@ -198,6 +198,16 @@ function Bpe:id(token)
   return self.core:find(token, true) or self.core:find(token, false)
 end
 
+--- The bytes that no token stands for, as a string: files may lack some, and what cannot be encoded
+--- is left out, as `tokenizers` does, or becomes the file's unknown token.
+function Bpe:missing()
+  local out = {}
+  for b = 0, self.file.level and 255 or -1 do
+    if not self.core:find(string.char(b), false) then out[#out + 1] = string.char(b) end
+  end
+  return table.concat(out)
+end
+
 --- The bytes that a token stands for in a text: "" for a special one.
 function Bpe:bytes(id)
   local s, kind, shown = self.core:token(id)

@@ -167,10 +167,8 @@ local function read(t)
     spec.merges[2 * i - 1], spec.merges[2 * i] = read_merge(m, ids, i)
   end
   spec.ignore_merges, spec.chars = is_set(model.ignore_merges), not level
-  if not level then
-    spec.fallback, spec.fuse = read_fallback(model, ids), is_set(model.fuse_unk)
-    spec.unknown = read_unknown(model, ids, id_of)
-  end
+  spec.unknown, spec.fuse = read_unknown(model, ids, id_of), is_set(model.fuse_unk)
+  if not level then spec.fallback = read_fallback(model, ids) end
   read_shown(spec, back)
   for _, list in ipairs { around.before, around.after } do
     for _, id in ipairs(list) do
@@ -183,7 +181,7 @@ local function read(t)
     level = level, back = back, around = around, added = t.added_tokens, extra = extra,
     parts = { normalizer = t.normalizer, pre_tokenizer = t.pre_tokenizer,
               post_processor = t.post_processor, decoder = t.decoder },
-    unk_token = model.unk_token, fuse_unk = spec.fuse or false,
+    unk_token = model.unk_token, fuse_unk = spec.fuse,
     byte_fallback = is_set(model.byte_fallback),
   }
   return spec
