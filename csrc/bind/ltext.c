@@ -1,4 +1,4 @@
-/* ltext.c -- core.text: bpe(spec) and trainer(pattern, cut). Tokens are byte strings in the order of
+/* ltext.c -- core.text: bpe(spec) and trainer(pattern, linear, cut). Tokens are byte strings in the order of
 ** their ids; what files hold is Lua's business. */
 #include "bind/ltext.h"
 
@@ -221,7 +221,8 @@ static int bpe_decode(lua_State *L) {
 static int trainer(lua_State *L) {
   ml_bytes pattern = lml_checkbytes(L, 1);
   void **box = lml_newbox(L, TRAINER);
-  return lml_result(L, ml_trainer_new((ml_trainer **)box, pattern, lua_toboolean(L, 2)), 1);
+  bool linear = lua_toboolean(L, 2), cut = lua_toboolean(L, 3);
+  return lml_result(L, ml_trainer_new((ml_trainer **)box, pattern, linear, cut), 1);
 }
 
 /* add(self, texts) */

@@ -109,7 +109,7 @@ static ml_step step_at(lua_State *L, int at) {
     {"isolated", "removed", "previous", "next", "contiguous", NULL}};
   ml_step s = {.kind = option(L, at, "kind", kinds)};
   s.how = option(L, at, "how", hows[s.kind]);
-  s.invert = flag(L, at, "invert");
+  s.invert = flag(L, at, "invert"), s.linear = flag(L, at, "linear");
   s.pattern = string(L, at, "pattern"), s.with = string(L, at, "with");
   return s;
 }

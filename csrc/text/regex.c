@@ -1,5 +1,6 @@
-/* regex.c -- PCRE2 with its JIT, over text that is known to be UTF-8. What turns back too often at one
-** place, or takes too long for the length of its text, gives up with an error. */
+/* regex.c -- PCRE2 over text that is known to be UTF-8. What turns back too often at one place, or takes
+** too long for the length of its text, gives up with an error. Machine code does not count how often
+** it turns back, so only expressions that are known for being linear are compiled to it. */
 #include "text/text.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -10,10 +11,11 @@
 enum {
   STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024, LONGEST = 1 << 16,
   TRIES = 4000000, /* how often a match may turn back; a run of spaces is gone back over once */
-  WINDOW = 4096,   /* places tried between looks at the clock */
-  CALLS = 512
+  HEAP = 64 * 1024, /* KiB */
+  WINDOW = 16, LINEAR_WINDOW = 4096, /* places tried between looks at the clock */
+  CALLS = 512      /* matches between them */
 };
-static const double SECONDS = 5, SECONDS_PER_BYTE = 1e-5;
+static const double SECONDS = 2, SECONDS_PER_BYTE = 5e-6;
 
 /* what one thread needs to match; made when it first does */
 typedef struct {
@@ -27,7 +29,7 @@ typedef struct {
 
 struct ml_regex {
   pcre2_code *code;
-  bool jit;
+  bool linear, jit;
   room rooms[ML_MAX_THREADS];
 };
 
@@ -99,7 +101,7 @@ static int compile_spelled(ml_regex *t, const char *p, size_t n) {
   return st;
 }
 
-int ml_regex_new(ml_regex **out, ml_bytes pattern) {
+int ml_regex_new(ml_regex **out, ml_bytes pattern, bool linear) {
   if (pattern.n > LONGEST)
     return ml_fail(ML_EFORMAT, "the pattern has %zu bytes, more than %d", pattern.n, LONGEST);
   ml_regex *t = ml_alloc0(sizeof *t);
@@ -109,7 +111,8 @@ int ml_regex_new(ml_regex **out, ml_bytes pattern) {
     ml_regex_free(t);
     return st;
   }
-  t->jit = pcre2_jit_compile(t->code, PCRE2_JIT_COMPLETE) == 0; /* without it, the interpreter */
+  t->linear = linear;
+  t->jit = linear && pcre2_jit_compile(t->code, PCRE2_JIT_COMPLETE) == 0;
   *out = t;
   return ML_OK;
 }
@@ -130,6 +133,7 @@ static int make_room(room *r) {
   r->stack = pcre2_jit_stack_create(STACK, STACK_MAX, NULL);
   r->match = pcre2_match_data_create(1, NULL);
   if (!r->match || !r->context) return ml_fail(ML_ENOMEM, "text: no memory to match with");
+  pcre2_set_heap_limit(r->context, HEAP);
   if (r->stack) pcre2_jit_stack_assign(r->context, NULL, r->stack);
   return ML_OK;
 }
@@ -163,11 +167,13 @@ static int in_time(room *r) {
 
 int ml_regex_next(ml_regex *t, int worker, ml_bytes s, size_t at, size_t *start, size_t *end) {
   room *r = &t->rooms[worker];
+  size_t window = t->linear ? LINEAR_WINDOW : WINDOW;
   int found = PCRE2_ERROR_NOMATCH;
-  for (size_t from = at; found == PCRE2_ERROR_NOMATCH && from <= s.n; from += WINDOW) {
+  for (size_t from = at; found == PCRE2_ERROR_NOMATCH && from <= s.n; from += window) {
     while (from > at && from < s.n && (s.p[from] & 0xc0) == 0x80) from++;
-    if ((from > at || ++r->calls >= CALLS) && in_time(r) != ML_OK) return ML_EFORMAT;
-    pcre2_set_offset_limit(r->context, from + WINDOW + 3);
+    r->calls += from > at && t->linear ? CALLS : from > at ? CALLS / 8 : 1;
+    if (r->calls >= CALLS && in_time(r) != ML_OK) return ML_EFORMAT;
+    pcre2_set_offset_limit(r->context, from + window + 3);
     found = t->jit
               ? pcre2_jit_match(t->code, s.p, s.n, from, 0, r->match, r->context)
               : pcre2_match(t->code, s.p, s.n, from, PCRE2_NO_UTF_CHECK, r->match, r->context);

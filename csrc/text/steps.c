@@ -69,7 +69,7 @@ static int copy_step(step *to, const ml_step *from) {
   if (from->with.n > 0) memcpy(to->with, from->with.p, from->with.n);
   to->with_n = from->with.n;
   if (from->kind != ML_STEP_REPLACE && from->kind != ML_STEP_CUT) return ML_OK;
-  return ml_regex_new(&to->regex, from->pattern);
+  return ml_regex_new(&to->regex, from->pattern, from->linear);
 }
 
 int ml_steps_new(ml_steps **out, const ml_step *steps, int64_t n) {

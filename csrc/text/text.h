@@ -48,8 +48,9 @@ void ml_pairs_free(ml_pairs *t);
 
 /* ---- regex.c: PCRE2. worker: of ml_parallel, or 0; each has its own room for matching ---- */
 typedef struct ml_regex ml_regex;
-int ml_regex_new(ml_regex **out, ml_bytes pattern); /* ML_EFORMAT: no regular expression */
-void ml_regex_free(ml_regex *t);                    /* accepts NULL */
+/* linear: known to take time as its text is long. ML_EFORMAT: no regular expression */
+int ml_regex_new(ml_regex **out, ml_bytes pattern, bool linear);
+void ml_regex_free(ml_regex *t); /* accepts NULL */
 /* before the matches in a text of n bytes: how often they may turn back follows from n */
 int ml_regex_begin(ml_regex *t, int worker, size_t n);
 /* The next match in s, which is UTF-8, from `at` on; *end < *start: there is none. */
@@ -91,6 +92,7 @@ enum { ML_CUT_ISOLATED, ML_CUT_REMOVED, ML_CUT_PREVIOUS, ML_CUT_NEXT, ML_CUT_CON
 typedef struct {
   int kind, how;           /* how: a form, when to prepend, what becomes of matches */
   bool invert;             /* CUT: what lies between the matches are the matches */
+  bool linear;             /* of the pattern, see ml_regex_new */
   ml_bytes pattern, with;  /* REPLACE, CUT: regular expression; REPLACE, PREPEND: what is put */
 } ml_step;
 typedef struct ml_steps ml_steps;
@@ -136,8 +138,8 @@ void ml_counts_free(ml_counts *t);
 
 /* ---- train.c ---- */
 typedef struct ml_trainer ml_trainer;
-/* cut: texts may be cut where ml_text_cut says */
-int ml_trainer_new(ml_trainer **out, ml_bytes pattern, bool cut);
+/* linear: see ml_regex_new; cut: texts may be cut where ml_text_cut says */
+int ml_trainer_new(ml_trainer **out, ml_bytes pattern, bool linear, bool cut);
 void ml_trainer_free(ml_trainer *t); /* accepts NULL */
 int ml_trainer_add(ml_trainer *t, const ml_bytes *texts, int64_t n); /* counts their pieces */
 typedef struct { int32_t a, b, id; } ml_merge;

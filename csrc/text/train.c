@@ -12,10 +12,11 @@ struct ml_trainer {
   ml_counts counts[ML_MAX_THREADS];
 };
 
-int ml_trainer_new(ml_trainer **out, ml_bytes pattern, bool cut) {
+int ml_trainer_new(ml_trainer **out, ml_bytes pattern, bool linear, bool cut) {
   ml_trainer *t = ml_alloc0(sizeof *t);
   if (!t) return ML_ENOMEM;
-  ml_step step = {.kind = ML_STEP_CUT, .how = ML_CUT_ISOLATED, .pattern = pattern};
+  ml_step step = {.kind = ML_STEP_CUT, .how = ML_CUT_ISOLATED, .linear = linear,
+                  .pattern = pattern};
   t->cut = cut;
   int st = ml_steps_new(&t->steps, &step, 1);
   if (st != ML_OK) ml_trainer_free(t);

@@ -20,7 +20,7 @@ local SPECIAL = 1 -- the kind of text.h
 -- the patterns that have names, but gpt-4o's, let a text be cut at certain places, see ml_text_cut
 local cuttable = {}
 for _, name in ipairs { "qwen2", "llama-bpe", "gpt-2", "gpt-4" } do
-  cuttable[patterns[name]] = true
+  cuttable[patterns.named[name]] = true
 end
 
 --- Whether a text may be cut for the threads before this pattern cuts it.

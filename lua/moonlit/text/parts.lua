@@ -20,10 +20,10 @@ local function flatten(t, key, what, out)
   return out
 end
 
--- plain text as a regular expression
-local function quoted(s) return (s:gsub("[^%w\x80-\xff]", function(c)
-  return ("\\x{%02x}"):format(c:byte())
-end)) end
+-- plain text as a regular expression, which is linear
+local function quoted(s)
+  return (s:gsub("[^%w\x80-\xff]", function(c) return ("\\x{%02x}"):format(c:byte()) end)), true
+end
 
 -- Oniguruma reads what follows otherwise than PCRE2
 local function regex(s, what)
@@ -32,10 +32,10 @@ local function regex(s, what)
       wrong.unsupported("%s: %s in a regular expression is not supported", what, strange)
     end
   end
-  return s
+  return s, patterns.linear[s] or false
 end
 
--- { String = } or { Regex = }
+-- { String = } or { Regex = }: the regular expression, and whether it is linear
 local function pattern_of(p, what)
   if type(p) == "table" and type(p.Regex) == "string" then return regex(p.Regex, what) end
   if type(p) == "table" and type(p.String) == "string" then return quoted(p.String) end
@@ -56,8 +56,8 @@ function parts.rewrite(normalizer)
       steps[i] = { kind = "prepend", how = "always",
                    with = wrong.string(p.prepend, "normalizer: Prepend: prepend") }
     elseif kind == "Replace" then
-      steps[i] = { kind = "replace", how = "all",
-                   pattern = pattern_of(p.pattern, "normalizer: Replace"),
+      local pattern, linear = pattern_of(p.pattern, "normalizer: Replace")
+      steps[i] = { kind = "replace", how = "all", pattern = pattern, linear = linear,
                    with = wrong.string(p.content, "normalizer: Replace: content") }
     else wrong.unsupported("normalizer: %s is not supported", shown(p)) end
   end
@@ -75,12 +75,13 @@ local function split(p, steps)
   if not how then
     wrong.format("pre_tokenizer: Split: behavior is %s", shown(p.behavior))
   end
-  steps[#steps + 1] = { kind = "cut", how = how, invert = is_set(p.invert),
-                        pattern = pattern_of(p.pattern, "pre_tokenizer: Split") }
+  local pattern, linear = pattern_of(p.pattern, "pre_tokenizer: Split")
+  steps[#steps + 1] = { kind = "cut", how = how, invert = is_set(p.invert), pattern = pattern,
+                        linear = linear }
 end
 
 local function digits(p, steps)
-  steps[#steps + 1] = { kind = "cut", how = "isolated",
+  steps[#steps + 1] = { kind = "cut", how = "isolated", linear = true,
                         pattern = is_set(p.individual_digits) and "\\p{N}" or "\\p{N}+" }
 end
 
@@ -90,7 +91,8 @@ local function byte_level(p, steps)
     steps[#steps + 1] = { kind = "prepend", how = "unless", with = " " }
   end
   if p.use_regex ~= false then
-    steps[#steps + 1] = { kind = "cut", how = "isolated", pattern = patterns["gpt-2"] }
+    steps[#steps + 1] = { kind = "cut", how = "isolated", linear = true,
+                          pattern = patterns.named["gpt-2"] }
   end
 end
 
@@ -104,10 +106,11 @@ local function metaspace(p, steps)
   if p.add_prefix_space == false and how then
     wrong.format("pre_tokenizer: Metaspace: add_prefix_space is false, prepend_scheme %s", scheme)
   end
-  steps[#steps + 1] = { kind = "replace", how = "all", pattern = "\\x{20}", with = mark }
+  steps[#steps + 1] = { kind = "replace", how = "all", pattern = "\\x{20}", linear = true,
+                        with = mark }
   if how then steps[#steps + 1] = { kind = "prepend", how = how, with = mark } end
   if p.split ~= false then
-    steps[#steps + 1] = { kind = "cut", how = "next", pattern = quoted(mark) }
+    steps[#steps + 1] = { kind = "cut", how = "next", linear = true, pattern = (quoted(mark)) }
   end
 end
 

@@ -1,5 +1,5 @@
---- tiktoken's files: a token in base64 and its rank on every line. What they do not say, the pattern
---- and the special tokens, is known for the sizes that are published, else it must be told.
+--- tiktoken's files: a token in base64 and its rank on every line. What they do not say, the
+--- pattern and the special tokens, is known for the sizes that are published, else it must be told.
 ---
 ---   local tok = ml.must(ml.text.load "cl100k_base.tiktoken")
 local bpe = require "moonlit.text.bpe"
@@ -84,7 +84,7 @@ local function read(text, opt)
   end
   local special, unused = fill(tokens, last, opt.special or usual.special or {})
   return { tokens = tokens, special = special, unused = unused,
-           pattern = patterns[pattern] or pattern, ignore_merges = true }
+           pattern = patterns.named[pattern] or pattern, ignore_merges = true }
 end
 
 --- A tokenizer from what the file holds; nil, message, code.
