@@ -1,8 +1,8 @@
-/* ltext.c -- core.text: bpe(spec) and trainer(pattern, linear, cut). Tokens are byte strings in the order of
-** their ids; what files hold is Lua's business. */
+/* ltext.c -- core.text: bpe(spec) and trainer(pattern, linear, cut). Tokens are byte strings in
+** the order of their ids; what files hold is Lua's business. */
 #include "bind/ltext.h"
 
-#define BPE "moonlit.CoreBpe"
+#define BPE     "moonlit.CoreBpe"
 #define TRAINER "moonlit.CoreTrainer"
 
 static ml_bpe *check_bpe(lua_State *L) { return lml_checkbox(L, 1, BPE); }
@@ -261,12 +261,17 @@ static void free_bpe(void *p) { ml_bpe_free(p); }
 static void free_trainer(void *p) { ml_trainer_free(p); }
 
 void lml_open_text(lua_State *L) {
-  static const luaL_Reg bpe_methods[] = {
-    {"encode", bpe_encode}, {"encode_all", bpe_encode_all},
-    {"encode_file", bpe_encode_file}, {"token", bpe_token}, {"find", bpe_find},
-    {"count", bpe_count}, {"merges", bpe_merges}, {"decode", bpe_decode}, {NULL, NULL}};
+  static const luaL_Reg bpe_methods[] = {{"encode", bpe_encode},
+                                         {"encode_all", bpe_encode_all},
+                                         {"encode_file", bpe_encode_file},
+                                         {"token", bpe_token},
+                                         {"find", bpe_find},
+                                         {"count", bpe_count},
+                                         {"merges", bpe_merges},
+                                         {"decode", bpe_decode},
+                                         {NULL, NULL}};
   static const luaL_Reg trainer_methods[] = {
-    {"add", trainer_add}, {"run", trainer_run}, {NULL, NULL}};
+      {"add", trainer_add}, {"run", trainer_run}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"bpe", bpe}, {"trainer", trainer}, {NULL, NULL}};
   lml_newtype(L, BPE, bpe_methods, free_bpe);
   lml_newtype(L, TRAINER, trainer_methods, free_trainer);

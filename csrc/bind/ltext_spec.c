@@ -103,10 +103,10 @@ static int option(lua_State *L, int at, const char *name, const char *const *nam
 static ml_step step_at(lua_State *L, int at) {
   static const char *const kinds[] = {"form", "prepend", "replace", "cut", NULL};
   static const char *const hows[][6] = {
-    {"NFC", "NFD", "NFKC", "NFKD", NULL},
-    {"always", "unless", "first", NULL},
-    {"all", NULL},
-    {"isolated", "removed", "previous", "next", "contiguous", NULL}};
+      {"NFC", "NFD", "NFKC", "NFKD", NULL},
+      {"always", "unless", "first", NULL},
+      {"all", NULL},
+      {"isolated", "removed", "previous", "next", "contiguous", NULL}};
   ml_step s = {.kind = option(L, at, "kind", kinds)};
   s.how = option(L, at, "how", hows[s.kind]);
   s.invert = flag(L, at, "invert"), s.linear = flag(L, at, "linear");

@@ -91,8 +91,7 @@ static int give(const ml_piece *s, size_t start, size_t end, int32_t id, ml_adde
   return fn(ctx, &part, id);
 }
 
-int ml_added_split(const ml_added *t, const ml_piece *s, bool special, ml_added_fn *fn,
-                   void *ctx) {
+int ml_added_split(const ml_added *t, const ml_piece *s, bool special, ml_added_fn *fn, void *ctx) {
   size_t done = 0;
   int st = ML_OK;
   for (size_t at = 0, end = 0; t->count > 0 && at < s->n && st == ML_OK;) {

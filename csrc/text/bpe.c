@@ -1,5 +1,5 @@
-/* bpe.c -- a text on its way to ids: added tokens, the text between them rewritten, added tokens that
-** are looked for only then, pieces, merges. */
+/* bpe.c -- a text on its way to ids: added tokens, the text between them rewritten, added tokens
+** that are looked for only then, pieces, merges. */
 #include <string.h>
 
 #include "text/merge.h"
@@ -13,7 +13,11 @@ struct ml_bpe {
 
 /* ---- making one ---- */
 
-typedef struct { ml_bpe *t; int32_t id; int flags; } adding;
+typedef struct {
+  ml_bpe *t;
+  int32_t id;
+  int flags;
+} adding;
 
 static int add_rewritten(void *ctx, const ml_piece *s) {
   const adding *a = ctx;
@@ -41,8 +45,10 @@ int ml_bpe_new(ml_bpe **out, const ml_bpe_spec *spec) {
   if (st == ML_OK) st = ml_steps_new(&t->rewrite, spec->rewrite, spec->rewrites);
   if (st == ML_OK) st = ml_steps_new(&t->cut, spec->cut, spec->cuts);
   if (st == ML_OK) st = add_added(t, spec);
-  if (st != ML_OK) ml_bpe_free(t);
-  else *out = t;
+  if (st != ML_OK)
+    ml_bpe_free(t);
+  else
+    *out = t;
   return st;
 }
 
@@ -74,7 +80,12 @@ const int32_t *ml_bpe_merges(const ml_bpe *t, int64_t *count) {
 
 /* ---- a text ---- */
 
-typedef struct { ml_bpe *t; int worker; ml_encode_options o; ml_ids *out; } encoding;
+typedef struct {
+  ml_bpe *t;
+  int worker;
+  ml_encode_options o;
+  ml_ids *out;
+} encoding;
 
 static int encode_piece(void *ctx, const ml_piece *s) {
   encoding *e = ctx;

@@ -50,9 +50,9 @@ static bool falls_back(const ml_vocab *v, const uint8_t *p, size_t size) {
   return true;
 }
 
-/* Characters, or bytes; the bytes of unknown ones, or the unknown token. A character that is none is a
-** byte. `pending` bytes wait to become the unknown token when it is known where they end; what is left out
-** counts as part of the next symbol. */
+/* Characters, or bytes; the bytes of unknown ones, or the unknown token. A character that is
+** none is a byte. `pending` bytes wait to become the unknown token when it is known where they end;
+** what is left out counts as part of the next symbol. */
 static void any_symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t n) {
   size_t pending = 0, lost = 0;
   for (size_t i = 0, size; i < n; i += size) {
@@ -68,7 +68,8 @@ static void any_symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t 
     } else if (v->unknown >= 0) {
       if (pending && !v->fuse) add_symbol(l, v->unknown, pending);
       pending = v->fuse ? pending + size : size;
-    } else lost += size;
+    } else
+      lost += size;
   }
   if (pending) add_symbol(l, v->unknown, pending);
 }
@@ -76,10 +77,12 @@ static void any_symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t 
 static int symbols(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t n) {
   if (n >= INT32_MAX / 2) return ml_fail(ML_ERANGE, "text: a piece of %zu bytes", n);
   int st = ml_room((void **)&l->id, &l->id_room, (int64_t)n + SHORT, sizeof *l->id);
-  if (st == ML_OK) st = ml_room((void **)&l->size, &l->size_room, (int64_t)n + SHORT, sizeof *l->id);
+  if (st == ML_OK)
+    st = ml_room((void **)&l->size, &l->size_room, (int64_t)n + SHORT, sizeof *l->id);
   if (st != ML_OK) return st;
   l->n = 0;
-  if (v->chars || !v->whole) any_symbols(v, l, p, n);
+  if (v->chars || !v->whole)
+    any_symbols(v, l, p, n);
   else
     for (size_t i = 0; i < n; i++) add_symbol(l, v->start[p[i]], 1);
   return ML_OK;
@@ -178,9 +181,12 @@ static int merge(const ml_vocab *v, ml_lane *l, const uint8_t *p, size_t n) {
   int64_t whole = v->ignore_merges ? ml_strings_find(&v->ordinary, (ml_bytes){p, n}) : -1;
   int st = symbols(v, l, p, whole >= 0 ? 0 : n);
   if (st != ML_OK) return st;
-  if (whole >= 0) add_symbol(l, v->ordinary_id[whole], n);
-  else if (l->n > SHORT) return merge_many(v, l);
-  else merge_few(v, l);
+  if (whole >= 0)
+    add_symbol(l, v->ordinary_id[whole], n);
+  else if (l->n > SHORT)
+    return merge_many(v, l);
+  else
+    merge_few(v, l);
   return ML_OK;
 }
 

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <utf8proc.h>
 
-typedef struct { int32_t *code, *spare; int64_t n, room, spare_room; } unit;
+typedef struct {
+  int32_t *code, *spare;
+  int64_t n, room, spare_room;
+} unit;
 
 static bool composes(int form) { return form == ML_NFC || form == ML_NFKC; }
 

@@ -1,6 +1,7 @@
-/* regex.c -- PCRE2 over text that is known to be UTF-8. What turns back too often at one place, or takes
-** too long for the length of its text, gives up with an error. Machine code does not count how often
-** it turns back, so only expressions that are known for being linear are compiled to it. */
+/* regex.c -- PCRE2 over text that is known to be UTF-8. What turns back too often at one place, or
+** takes too long for the length of its text, gives up with an error. Machine code does not count
+** how often it turns back, so only expressions that are known for being linear are compiled to
+** it. */
 #include "text/text.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -9,11 +10,14 @@
 #include <time.h>
 
 enum {
-  STACK = 32 * 1024, STACK_MAX = 16 * 1024 * 1024, LONGEST = 1 << 16,
-  TRIES = 4000000, /* how often a match may turn back; a run of spaces is gone back over once */
+  STACK = 32 * 1024,
+  STACK_MAX = 16 * 1024 * 1024,
+  LONGEST = 1 << 16,
+  TRIES = 4000000,  /* how often a match may turn back; a run of spaces is gone back over once */
   HEAP = 64 * 1024, /* KiB */
-  WINDOW = 16, LINEAR_WINDOW = 4096, /* places tried between looks at the clock */
-  CALLS = 512      /* matches between them */
+  WINDOW = 16,
+  LINEAR_WINDOW = 4096, /* places tried between looks at the clock */
+  CALLS = 512           /* matches between them */
 };
 static const double SECONDS = 2, SECONDS_PER_BYTE = 5e-6;
 
@@ -38,7 +42,10 @@ struct ml_regex {
 static const char SPACES[] = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}"
                              "\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 
-typedef struct { char *text; int64_t n, room; } string;
+typedef struct {
+  char *text;
+  int64_t n, room;
+} string;
 
 static int put(string *s, const char *text, size_t n) {
   int st = ml_room((void **)&s->text, &s->room, s->n + (int64_t)n, 1);
@@ -70,7 +77,8 @@ static int spell_spaces(string *out, const char *p, size_t n) {
       if (i + len < n && p[i + len] == '^') len++;
       if (i + len < n && p[i + len] == ']') len++;
       inside = true;
-    } else if (p[i] == ']') inside = false;
+    } else if (p[i] == ']')
+      inside = false;
     st = put(out, p + i, len);
     i += len - 1;
   }
@@ -81,7 +89,8 @@ static int compile(pcre2_code **out, const char *pattern, size_t n) {
   int code;
   PCRE2_SIZE at;
   PCRE2_UCHAR text[256];
-  *out = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT,
+  *out = pcre2_compile((PCRE2_SPTR)pattern, n,
+                       PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT,
                        &code, &at, NULL);
   if (*out) return ML_OK;
   pcre2_get_error_message(code, text, sizeof text);
@@ -174,9 +183,8 @@ int ml_regex_next(ml_regex *t, int worker, ml_bytes s, size_t at, size_t *start,
     r->calls += from > at && t->linear ? CALLS : from > at ? CALLS / 8 : 1;
     if (r->calls >= CALLS && in_time(r) != ML_OK) return ML_EFORMAT;
     pcre2_set_offset_limit(r->context, from + window + 3);
-    found = t->jit
-              ? pcre2_jit_match(t->code, s.p, s.n, from, 0, r->match, r->context)
-              : pcre2_match(t->code, s.p, s.n, from, PCRE2_NO_UTF_CHECK, r->match, r->context);
+    found = t->jit ? pcre2_jit_match(t->code, s.p, s.n, from, 0, r->match, r->context)
+                   : pcre2_match(t->code, s.p, s.n, from, PCRE2_NO_UTF_CHECK, r->match, r->context);
   }
   *start = 1, *end = 0;
   if (found == PCRE2_ERROR_NOMATCH) return ML_OK;

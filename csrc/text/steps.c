@@ -13,7 +13,10 @@ typedef struct {
   ml_rewrite made[ML_MAX_THREADS];
 } step;
 
-struct ml_steps { step *steps; int64_t n; };
+struct ml_steps {
+  step *steps;
+  int64_t n;
+};
 
 /* ---- pieces ---- */
 
@@ -79,8 +82,10 @@ int ml_steps_new(ml_steps **out, const ml_step *steps, int64_t n) {
   int st = t->steps ? ML_OK : ML_ENOMEM;
   if (st == ML_OK) t->n = n;
   for (int64_t i = 0; i < n && st == ML_OK; i++) st = copy_step(&t->steps[i], &steps[i]);
-  if (st != ML_OK) ml_steps_free(t);
-  else *out = t;
+  if (st != ML_OK)
+    ml_steps_free(t);
+  else
+    *out = t;
   return st;
 }
 
@@ -133,8 +138,8 @@ static int replace_run(const runner *r, step *a, const ml_piece *s) {
     st = ml_regex_next(a->regex, r->worker, (ml_bytes){s->p, s->n}, at, &start, &end);
     if (st != ML_OK || end < start) break;
     ml_piece before = ml_piece_part(s, done, start);
-    ml_origin all = end > start ? ml_piece_origin(s, start, end)
-                                : (ml_origin){s->at + start, s->at + start};
+    ml_origin all =
+        end > start ? ml_piece_origin(s, start, end) : (ml_origin){s->at + start, s->at + start};
     st = ml_rewrite_copy(to, &before, r->track);
     if (st == ML_OK) st = ml_rewrite_put(to, (ml_bytes){a->with, a->with_n}, all, r->track);
     done = at = end;
@@ -198,11 +203,18 @@ static int hold(cutter *c, size_t start, size_t end, bool match) {
 static int cut_part(cutter *c, size_t start, size_t end, bool match) {
   bool held = c->end > c->start, joins;
   switch (c->how) {
-    case ML_CUT_ISOLATED: return give(c, start, end);
-    case ML_CUT_REMOVED: return match ? ML_OK : give(c, start, end);
-    case ML_CUT_PREVIOUS: joins = held && match && !c->match; break;
-    case ML_CUT_NEXT: joins = held && !match && c->match; break;
-    default: joins = held && match == c->match;
+  case ML_CUT_ISOLATED:
+    return give(c, start, end);
+  case ML_CUT_REMOVED:
+    return match ? ML_OK : give(c, start, end);
+  case ML_CUT_PREVIOUS:
+    joins = held && match && !c->match;
+    break;
+  case ML_CUT_NEXT:
+    joins = held && !match && c->match;
+    break;
+  default:
+    joins = held && match == c->match;
   }
   if (!joins) return hold(c, start, end, match);
   c->end = end;
@@ -222,7 +234,8 @@ static int cut_run(const runner *r, int64_t i, const ml_piece *s) {
     if (start > done) st = cut_part(&c, done, start, a->invert);
     if (st == ML_OK && end > start) st = cut_part(&c, start, end, !a->invert);
     done = at = end;
-    if (end == start) at += end < s->n ? ml_utf8_size(s->p + end, s->n - end) : 1; /* it cuts, too */
+    if (end == start)
+      at += end < s->n ? ml_utf8_size(s->p + end, s->n - end) : 1; /* it cuts, too */
   }
   if (st == ML_OK && done < s->n) st = cut_part(&c, done, s->n, a->invert);
   return st == ML_OK ? give(&c, c.start, c.end) : st;
@@ -245,10 +258,14 @@ static int cut(const runner *r, int64_t i, const ml_piece *s) {
 static int run(const runner *r, int64_t i, const ml_piece *s) {
   if (i == r->steps->n) return r->fn(r->ctx, s);
   switch (r->steps->steps[i].kind) {
-    case ML_STEP_FORM: return normalize(r, i, s);
-    case ML_STEP_PREPEND: return prepend(r, i, s);
-    case ML_STEP_REPLACE: return replace(r, i, s);
-    default: return cut(r, i, s);
+  case ML_STEP_FORM:
+    return normalize(r, i, s);
+  case ML_STEP_PREPEND:
+    return prepend(r, i, s);
+  case ML_STEP_REPLACE:
+    return replace(r, i, s);
+  default:
+    return cut(r, i, s);
   }
 }
 
@@ -261,7 +278,7 @@ int ml_steps_run(ml_steps *t, int worker, const ml_piece *s, bool track, ml_piec
 /* ---- for threads ---- */
 
 static bool prints(const uint8_t *p, const uint8_t *end) {
-  return p < end && *p > ' ' && *p < 0x7f;
+  return (p < end) && (*p > ' ') && (*p < 0x7f);
 }
 
 /* Behind a line's end if marks or letters stand around it, or one space and then a mark or letter

@@ -36,18 +36,18 @@ uint64_t ml_strings_hash(ml_bytes s) {
 }
 
 /* a power of two of slots, at most half of them in use; hash_at gives each number's hash */
-#define GROW(t, hash_at)                                                              \
-  do {                                                                                \
-    int64_t slots = (t)->slots ? (t)->slots * 2 : 64;                                 \
-    int64_t *slot = ml_alloc0((size_t)slots * sizeof *slot);                          \
-    if (!slot) return ML_ENOMEM;                                                      \
-    for (int64_t i = 0; i < (t)->count; i++) {                                        \
-      uint64_t at = (hash_at) & (uint64_t)(slots - 1);                                \
-      while (slot[at]) at = (at + 1) & (uint64_t)(slots - 1);                         \
-      slot[at] = i + 1;                                                               \
-    }                                                                                 \
-    ml_free((t)->slot);                                                               \
-    (t)->slot = slot, (t)->slots = slots;                                             \
+#define GROW(t, hash_at)                                                                           \
+  do {                                                                                             \
+    int64_t slots = (t)->slots ? (t)->slots * 2 : 64;                                              \
+    int64_t *slot = ml_alloc0((size_t)slots * sizeof *slot);                                       \
+    if (!slot) return ML_ENOMEM;                                                                   \
+    for (int64_t i = 0; i < (t)->count; i++) {                                                     \
+      uint64_t at = (hash_at) & (uint64_t)(slots - 1);                                             \
+      while (slot[at]) at = (at + 1) & (uint64_t)(slots - 1);                                      \
+      slot[at] = i + 1;                                                                            \
+    }                                                                                              \
+    ml_free((t)->slot);                                                                            \
+    (t)->slot = slot, (t)->slots = slots;                                                          \
   } while (0)
 
 /* ---- strings ---- */

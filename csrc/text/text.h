@@ -1,18 +1,21 @@
-/* text.h -- byte-pair encoding (Sennrich et al. 2016) of texts. On its way a text meets tokens of its
-** own (added.c), is rewritten and cut into pieces (steps.c, normal.c, regex.c), and each piece's
+/* text.h -- byte-pair encoding (Sennrich et al. 2016) of texts. On its way a text meets tokens of
+** its own (added.c), is rewritten and cut into pieces (steps.c, normal.c, regex.c), and each piece's
 ** pairs of tokens are merged by rank (merge.c). A token is a byte string and an id from 0. */
 #ifndef ML_TEXT_H
 #define ML_TEXT_H
 
 #include "base/base.h"
 
-typedef struct { const uint8_t *p; size_t n; } ml_bytes;
+typedef struct {
+  const uint8_t *p;
+  size_t n;
+} ml_bytes;
 
 /* room for `need` elements of `size` bytes in a block that grows by half: status */
 int ml_room(void **p, int64_t *have, int64_t need, int64_t size);
 
 /* ---- utf8.c ---- */
-size_t ml_utf8_size(const uint8_t *p, size_t left); /* of the character at p; 0: there is none */
+size_t ml_utf8_size(const uint8_t *p, size_t left);  /* of the character at p; 0: there is none */
 int32_t ml_utf8_code(const uint8_t *p, size_t size); /* of a character of that size */
 size_t ml_utf8_put(int32_t code, uint8_t to[4]);
 size_t ml_utf8_run(ml_bytes s, size_t at, bool *valid); /* the end of the bytes that are, or not */
@@ -57,7 +60,9 @@ int ml_regex_begin(ml_regex *t, int worker, size_t n);
 int ml_regex_next(ml_regex *t, int worker, ml_bytes s, size_t at, size_t *start, size_t *end);
 
 /* ---- pieces: parts of a text, as it came or rewritten ---- */
-typedef struct { size_t start, end; } ml_origin;
+typedef struct {
+  size_t start, end;
+} ml_origin;
 typedef struct {
   const uint8_t *p;
   size_t n, at;          /* at is 0 where the text begins */
@@ -90,23 +95,27 @@ enum { ML_STEP_FORM, ML_STEP_PREPEND, ML_STEP_REPLACE, ML_STEP_CUT };
 enum { ML_ALWAYS, ML_UNLESS_THERE, ML_IF_FIRST }; /* the last: of the text, unless there */
 enum { ML_CUT_ISOLATED, ML_CUT_REMOVED, ML_CUT_PREVIOUS, ML_CUT_NEXT, ML_CUT_CONTIGUOUS };
 typedef struct {
-  int kind, how;           /* how: a form, when to prepend, what becomes of matches */
-  bool invert;             /* CUT: what lies between the matches are the matches */
-  bool linear;             /* of the pattern, see ml_regex_new */
-  ml_bytes pattern, with;  /* REPLACE, CUT: regular expression; REPLACE, PREPEND: what is put */
+  int kind, how;          /* how: a form, when to prepend, what becomes of matches */
+  bool invert;            /* CUT: what lies between the matches are the matches */
+  bool linear;            /* of the pattern, see ml_regex_new */
+  ml_bytes pattern, with; /* REPLACE, CUT: regular expression; REPLACE, PREPEND: what is put */
 } ml_step;
 typedef struct ml_steps ml_steps;
 int ml_steps_new(ml_steps **out, const ml_step *steps, int64_t n); /* copies */
 void ml_steps_free(ml_steps *t);                                   /* accepts NULL */
 int64_t ml_steps_count(const ml_steps *t);
-int ml_steps_run(ml_steps *t, int worker, const ml_piece *s, bool track, ml_piece_fn *fn, void *ctx);
+int ml_steps_run(ml_steps *t, int worker, const ml_piece *s, bool track, ml_piece_fn *fn,
+                 void *ctx);
 /* Where a text may be cut, at `want` or after, so that the parts have the pieces of the whole: for
 ** the patterns of moonlit.text.patterns only. text.n where there is no such place. */
 size_t ml_text_cut(ml_bytes text, size_t want);
 
-/* ---- added.c: tokens that are found before anything is cut: leftmost, of those the longest ---- */
+/* ---- added.c: tokens found before anything is cut: leftmost, of those the longest ---- */
 enum {
-  ML_ADDED_SPECIAL = 1, ML_ADDED_WORD = 2, ML_ADDED_LEFT = 4, ML_ADDED_RIGHT = 8,
+  ML_ADDED_SPECIAL = 1,
+  ML_ADDED_WORD = 2,
+  ML_ADDED_LEFT = 4,
+  ML_ADDED_RIGHT = 8,
   ML_ADDED = 16 /* of a vocabulary: the token is one of these at all */
 };
 typedef struct {
@@ -121,11 +130,17 @@ typedef struct {
 int ml_added_put(ml_added *t, ml_bytes text, int32_t id, int flags);
 void ml_added_free(ml_added *t);
 typedef int ml_added_fn(void *ctx, const ml_piece *piece, int32_t id);
-/* Every part of s, id -1 for text. special: those with ML_ADDED_SPECIAL, too; else they are text. */
+/* Every part of s, id -1 for text. special: those with ML_ADDED_SPECIAL, too, else they are
+** text. */
 int ml_added_split(const ml_added *t, const ml_piece *s, bool special, ml_added_fn *fn, void *ctx);
 
 /* ---- count.c: how often pieces come ---- */
-typedef struct { uint64_t hash; int64_t times; size_t at; int32_t n; } ml_word_count; /* at: in bytes */
+typedef struct {
+  uint64_t hash;
+  int64_t times;
+  size_t at;
+  int32_t n;
+} ml_word_count; /* at: in bytes */
 typedef struct {
   ml_word_count *word;
   int64_t count, room, slots, used, bytes_room;
@@ -140,9 +155,11 @@ void ml_counts_free(ml_counts *t);
 typedef struct ml_trainer ml_trainer;
 /* linear: see ml_regex_new; cut: texts may be cut where ml_text_cut says */
 int ml_trainer_new(ml_trainer **out, ml_bytes pattern, bool linear, bool cut);
-void ml_trainer_free(ml_trainer *t); /* accepts NULL */
+void ml_trainer_free(ml_trainer *t);                                 /* accepts NULL */
 int ml_trainer_add(ml_trainer *t, const ml_bytes *texts, int64_t n); /* counts their pieces */
-typedef struct { int32_t a, b, id; } ml_merge;
+typedef struct {
+  int32_t a, b, id;
+} ml_merge;
 /* Merges the most frequent pair, ties to the smaller ids, until there are `vocab` tokens or no pair
 ** comes min_frequency times. Token `first` + i is byte alphabet[i], 256 of them; merges' tokens
 ** follow; ids below `first` are left alone. The same for any number of threads and any order or
@@ -153,15 +170,19 @@ int ml_trainer_run(ml_trainer *t, const uint8_t alphabet[256], int32_t first, in
 /* ---- merge.c: a vocabulary, and what a piece becomes ---- */
 /* What merges make is ordinary; what is not is another token even of the same bytes. */
 enum { ML_TOKEN_ORDINARY, ML_TOKEN_SPECIAL, ML_TOKEN_OTHER };
-typedef struct { int32_t *ids; ml_origin *spans; int64_t n, room, span_room; } ml_ids;
+typedef struct {
+  int32_t *ids;
+  ml_origin *spans;
+  int64_t n, room, span_room;
+} ml_ids;
 
 /* ---- bpe.c ---- */
 typedef struct ml_bpe ml_bpe;
 typedef struct {
-  const ml_bytes *tokens; /* id order; for added ones their text */
-  const ml_bytes *shown;  /* what decode writes; p NULL: the token */
+  const ml_bytes *tokens;       /* id order; for added ones their text */
+  const ml_bytes *shown;        /* what decode writes; p NULL: the token */
   const uint8_t *kinds, *flags; /* ML_TOKEN_*, ML_ADDED_* of each; flags may be NULL */
-  const bool *normal;     /* an added token that is looked for in the rewritten text; or NULL */
+  const bool *normal; /* an added token that is looked for in the rewritten text; or NULL */
   int64_t count;
   const int32_t *merges; /* a, b for each, the best first; NULL: by_rank */
   int64_t merge_count;
@@ -176,7 +197,9 @@ typedef struct {
 } ml_bpe_spec;
 int ml_bpe_new(ml_bpe **out, const ml_bpe_spec *spec); /* copies; ML_EFORMAT names what is wrong */
 void ml_bpe_free(ml_bpe *t);                           /* accepts NULL */
-typedef struct { bool special, spans; } ml_encode_options;
+typedef struct {
+  bool special, spans;
+} ml_encode_options;
 /* Adds to out. special: the text of special tokens means them, else it is text like any other.
 ** spans: each token's bytes in the text, too. */
 int ml_bpe_encode(ml_bpe *t, int worker, ml_bytes text, ml_encode_options o, ml_ids *out);

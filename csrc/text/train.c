@@ -15,12 +15,14 @@ struct ml_trainer {
 int ml_trainer_new(ml_trainer **out, ml_bytes pattern, bool linear, bool cut) {
   ml_trainer *t = ml_alloc0(sizeof *t);
   if (!t) return ML_ENOMEM;
-  ml_step step = {.kind = ML_STEP_CUT, .how = ML_CUT_ISOLATED, .linear = linear,
-                  .pattern = pattern};
+  ml_step step = {
+      .kind = ML_STEP_CUT, .how = ML_CUT_ISOLATED, .linear = linear, .pattern = pattern};
   t->cut = cut;
   int st = ml_steps_new(&t->steps, &step, 1);
-  if (st != ML_OK) ml_trainer_free(t);
-  else *out = t;
+  if (st != ML_OK)
+    ml_trainer_free(t);
+  else
+    *out = t;
   return st;
 }
 
@@ -33,7 +35,11 @@ void ml_trainer_free(ml_trainer *t) {
 
 /* ---- counting ---- */
 
-typedef struct { ml_trainer *t; const ml_bytes *texts; int *status; } counting;
+typedef struct {
+  ml_trainer *t;
+  const ml_bytes *texts;
+  int *status;
+} counting;
 
 static int count_piece(void *ctx, const ml_piece *s) {
   ml_bytes piece = {s->p, s->n};
@@ -44,8 +50,8 @@ static void count_text(void *ctx, int64_t i, int worker) {
   counting *c = ctx;
   ml_piece s = {c->texts[i].p, c->texts[i].n, 0, NULL, false};
   if (c->status[worker] != ML_OK) return;
-  c->status[worker] = ml_steps_run(c->t->steps, worker, &s, false, count_piece,
-                                   &c->t->counts[worker]);
+  c->status[worker] =
+      ml_steps_run(c->t->steps, worker, &s, false, count_piece, &c->t->counts[worker]);
 }
 
 /* texts cut where that does not show, so that threads can share a long one */
@@ -87,20 +93,25 @@ typedef struct {
   uint32_t list;         /* its words: the first node + 1 */
   uint32_t last_word;    /* put there last, + 1 */
 } pair;
-typedef struct { uint32_t word, next; } node; /* next: + 1 */
-typedef struct { int64_t times; uint32_t pair; } entry;
+typedef struct {
+  uint32_t word, next;
+} node; /* next: + 1 */
+typedef struct {
+  int64_t times;
+  uint32_t pair;
+} entry;
 
 typedef struct {
   const ml_counts *words;
-  int32_t *symbol;  /* of word w: from words->word[w].at on */
-  int32_t *length;  /* in symbols */
+  int32_t *symbol; /* of word w: from words->word[w].at on */
+  int32_t *length; /* in symbols */
   pair *pair;
-  uint32_t *slot;   /* number of a pair + 1 */
+  uint32_t *slot; /* number of a pair + 1 */
   node *node;
   entry *heap;
-  uint32_t *risen;  /* pairs that grew in the running merge */
+  uint32_t *risen; /* pairs that grew in the running merge */
   int64_t pairs, pair_room, slots, nodes, node_room, entries, heap_room, rises, rise_room;
-  uint32_t spare;   /* nodes given back */
+  uint32_t spare;    /* nodes given back */
   ml_strings tokens; /* bytes first */
   int32_t first;
 } merging;
@@ -144,7 +155,8 @@ static int pair_of(merging *m, int32_t a, int32_t b, uint32_t *out) {
 static int note_word(merging *m, pair *p, uint32_t w) {
   if (p->last_word == w + 1) return ML_OK;
   uint32_t k = m->spare;
-  if (k) m->spare = m->node[k - 1].next;
+  if (k)
+    m->spare = m->node[k - 1].next;
   else {
     if (m->nodes >= UINT32_MAX - 1) return ml_fail(ML_ERANGE, "text: too much to learn from");
     int st = ml_room((void **)&m->node, &m->node_room, m->nodes + 1, sizeof *m->node);
@@ -341,8 +353,7 @@ int ml_trainer_run(ml_trainer *t, const uint8_t alphabet[256], int32_t first, in
   for (int i = 1; i < ML_MAX_THREADS && st == ML_OK; i++)
     st = ml_counts_gather(&t->counts[0], &t->counts[i]);
   if (st == ML_OK) st = begin(&m, alphabet);
-  if (st == ML_OK)
-    st = merge_all(&m, vocab, min_frequency < 1 ? 1 : min_frequency, merges, count);
+  if (st == ML_OK) st = merge_all(&m, vocab, min_frequency < 1 ? 1 : min_frequency, merges, count);
   ml_free(m.symbol), ml_free(m.length), ml_free(m.pair), ml_free(m.slot), ml_free(m.node);
   ml_free(m.heap), ml_free(m.risen);
   ml_strings_free(&m.tokens);

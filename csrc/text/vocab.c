@@ -89,8 +89,9 @@ static int made_of(const ml_vocab *t, ml_bytes x, ml_bytes y, int32_t *id) {
   memcpy(text, x.p, x.n), memcpy(text + x.n, y.p, y.n);
   ml_bytes both = {text, x.n + y.n};
   int64_t made = ml_strings_find(&t->ordinary, both);
-  *id = made >= 0 ? t->ordinary_id[made]
-                  : ml_strings_find(&t->added, both) >= 0 ? NOT_MERGED : NONE;
+  *id = made >= 0                               ? t->ordinary_id[made]
+        : ml_strings_find(&t->added, both) >= 0 ? NOT_MERGED
+                                                : NONE;
   if (text != few) ml_free(text);
   return ML_OK;
 }
@@ -168,7 +169,7 @@ static int derive_rules(ml_vocab *t) {
     int64_t count = ways(t, (int32_t)id, pair);
     for (int64_t i = 0; i < count; i++)
       *slot_of(t, pair[2 * i], pair[2 * i + 1]) =
-        (ml_rule){pair[2 * i], pair[2 * i + 1], (int32_t)id, (int32_t)id};
+          (ml_rule){pair[2 * i], pair[2 * i + 1], (int32_t)id, (int32_t)id};
     t->merge_count += count;
   }
   return st;

@@ -22,7 +22,7 @@ CONTRACTIONS = ["I'm", "it's", "you'LL", "WE'RE", "'tis", "don't", "'S", "x'ſ",
 def assigned():
     """characters that Unicode 14 knows, but those that decompose and came after Unicode 12: the
     libraries have tables of different versions"""
-    newer = [*range(0xA7F2, 0xA7F5), *range(0x10780, 0x107C0), *range(0x1FBF0, 0x1FBFA)]
+    newer = [0x32FF, *range(0xA7F2, 0xA7F5), *range(0x10780, 0x107C0), *range(0x1FBF0, 0x1FBFA)]
     return [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and c not in newer
             and unicodedata.category(chr(c)) not in ("Cn", "Co")]
 

@@ -1,7 +1,7 @@
 """text.py [STRINGS] -- our tokenizers against Hugging Face's `tokenizers` and tiktoken, on real files
 (GPT-2, cl100k, o200k, DeepSeek, Anthropic, SmolLM2) and on ones trained here: ids with and without
 special tokens, decoded text, and text that is not UTF-8. Run by `make oracle-text` from the top of
-the checkout; downloads into build/oracle. --fixture writes tests/golden/tokenizer/kinds.json."""
+the checkout; downloads into build/oracle. text.py 0 --fixture writes tests/golden/tokenizer/kinds."""
 import base64
 import glob
 import json
@@ -137,10 +137,30 @@ def compare(kind, texts, broken):
     return run.returncode == 0
 
 
+def fixture():
+    """small tokenizers of the kinds, with some cases: what the suite has without a download"""
+    trained.SIZE, trained.ALPHABET = 560, 60
+    texts, _ = strings.make(6000, OUT)
+    few = [s for s in texts[5400:] if len(s) < 60][:90]
+    for name in ("llama3", "qwen", "llama2", "mistral", "metaspace", "gemma"):
+        kind = hf_kind(name, trained.kinds[name](OUT, texts))
+        default = kind["default"](few)
+        rows = [{"text": s, "plain": p, "default": d, "decoded": back.decode()} for s, p, d, back
+                in zip(few, kind["plain"](few), default, kind["decode"](default))]
+        with open(kind["path"], encoding="utf8") as f:
+            tokenizer = json.load(f)
+        os.makedirs("tests/golden/tokenizer/kinds", exist_ok=True)
+        with open(f"tests/golden/tokenizer/kinds/{name}.json", "w", encoding="utf8") as f:
+            json.dump({"tokenizer": tokenizer, "cases": rows}, f, ensure_ascii=True,
+                      separators=(",", ":"))
+
+
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 100000
     only = sys.argv[2:]
     fetch()
+    if "--fixture" in only:
+        return fixture()
     texts, broken = strings.make(n, OUT)
     fine = True
     makers = {name: (lambda name=name, lines=lines: tiktoken_kind(name, lines)) for name, lines in

@@ -8,6 +8,7 @@ import subprocess
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
                         processors, trainers)
 
+SIZE, ALPHABET = 6000, 800  # tokens in all, and characters, of those trained here
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 LLAMA3 = CONTRACTIONS + (r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
                          r"\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -54,7 +55,7 @@ def byte_level(pattern, texts, special, normalizer=None):
     if normalizer:
         tok.normalizer = normalizer
     tok.train_from_iterator(texts[:20000], trainers.BpeTrainer(
-        vocab_size=6000, show_progress=False, special_tokens=special,
+        vocab_size=SIZE, show_progress=False, special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     return tok
 
@@ -89,7 +90,7 @@ def characters(texts, pre_tokenizer, special=("<unk>", "<s>", "</s>")):
     # no key of ours may hold a NUL, and no merge of theirs is to make a special token of text
     texts = [s for s in texts[:30000] if "\0" not in s and "s>" not in s and "<" not in s]
     tok.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=6000, limit_alphabet=800, show_progress=False, special_tokens=special))
+        vocab_size=SIZE, limit_alphabet=ALPHABET, show_progress=False, special_tokens=special))
     return json.loads(tok.to_str())
 
 
