@@ -99,7 +99,7 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 .PHONY: ctests
 ctests: $(CTESTS)
 # the kernels alone, without any library, for another machine (tests/bits.sh): test_<area> --hash
-$(BUILD)/tests/hash_%: tests/c/test_%.c $(filter-out %/hash.o,$(filter $(BUILD)/base/% $(BUILD)/kernels/%,$(COREOBJ))) $(KOBJ)
+$(BUILD)/tests/hash_%: tests/c/test_%.c $(filter-out %/hash.o %/private.o,$(filter $(BUILD)/base/% $(BUILD)/kernels/%,$(COREOBJ))) $(KOBJ)
 	@mkdir -p $(@D)
 	@echo "  cc $@"
 	$(Q)$(CC) $(CFLAGS) $(OWN) -Wno-unused-function -DML_TEST_NO_CMOCKA $^ -o $@ -lm

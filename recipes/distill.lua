@@ -54,11 +54,7 @@ local function prompts(part, n)
   local docs = cfg.data == "" and world:prompts(part, n)
     or ml.must(ml.data.open(cfg.data, part, { field = cfg.prompt }))
   local list = {}
-  for doc in docs do
-    local asked = doc[cfg.data == "" and "prompt" or cfg.prompt]
-    list[#list + 1] = { messages = type(asked) == "string" and { { role = "user", content = asked } }
-                                   or asked, answer = doc.answer }
-  end
+  for doc in docs do list[#list + 1] = { messages = doc[cfg.prompt], answer = doc.answer } end
   return list
 end
 
@@ -67,7 +63,11 @@ local run = ml.run("runs/distill", { steps = cfg.steps, seed = cfg.seed,
 local data = ml.data.deal(prompts("train", 4000), { batch = cfg.prompts })
 local opt = ml.optim.hybrid(model, { lr = cfg.lr })
 local rate = ml.optim.cosine { peak = 1, floor = 0.05, warmup = 10, steps = cfg.steps }
-run:track { model = model, opt = opt, data = data, tok = tok }
+-- tokens learned so far; a resumed run goes on counting
+local learned = { tokens = 0 }
+function learned:state() return { tokens = self.tokens } end
+function learned:load_state(state) self.tokens = state.tokens end
+run:track { model = model, opt = opt, data = data, tok = tok, learned = learned }
 
 -- does step n learn from the student's replies? as many as `own` asks for, spread evenly
 local function is_own(n)
@@ -91,7 +91,6 @@ local function measure(replies)
   return same / #held, right and correct / #held or nil
 end
 
-local learned = 0
 for step in run:steps() do
   local samples = ml.rl.rollout(is_own(step) and model or teacher, chat, data:next(),
                                 { tokens = cfg.tokens, seed = cfg.seed, rollout = step })
@@ -101,14 +100,15 @@ for step in run:steps() do
   else loss = ml.rl.sum(batch, model:kl(batch, teacher, { kind = cfg.kind })):sum() / batch.tokens
   end
   loss:backward()
-  learned = learned + batch.tokens
+  learned.tokens = learned.tokens + batch.tokens
   local log = { loss = loss, norm = opt:step { lr_scale = rate(step), clip = 1 },
-                lr = cfg.lr * rate(step), num_tokens = learned }
+                lr = cfg.lr * rate(step), num_tokens = learned.tokens }
   if step % cfg.every == 0 then log.same, log.right = measure(greedy(model)) end
   run:log(log)
   if log.same then
-    run:say(("step %d, %d tokens learned: the teacher's reply in %.0f %%%s"):format(step, learned,
-      100 * log.same, log.right and (", right in %.0f %%"):format(100 * log.right) or ""))
+    run:say(("step %d, %d tokens learned: the teacher's reply in %.0f %%%s"):format(
+      step, learned.tokens, 100 * log.same,
+      log.right and (", right in %.0f %%"):format(100 * log.right) or ""))
   end
 end
 

@@ -10,18 +10,19 @@ local ml = require "moonlit"
 local cfg = ml.knobs {
   model = "runs/sft",
   data = "",
+  held = 50,         -- of a file: one pair of so many is held out
   pairs = 4000,      -- of the world
   steps = 60,
   batch = 32,        -- pairs a step
   lr = 1e-4,         -- down to a tenth in a straight line
   loss = "sigmoid",
-  beta = 0.2,
+  beta = 0.3,
   label_smoothing = 0.0, -- of cdpo and robust
-  sft = 0.0,         -- weight of the chosen replies' likelihood
+  sft = 1.0,         -- weight of the chosen replies' likelihood: without it they fade too
   replay = "",
-  keep = 0.5,        -- weight of the loss on conversations kept fresh
+  keep = 1.0,        -- weight of the loss on conversations kept fresh
   seed = 1,
-  valid = 200,       -- pairs and documents to measure on
+  valid = 200,       -- documents, and pairs of the world, to measure on
   items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
   save_every = 100,
 }
@@ -34,11 +35,12 @@ local length = model.options.context
 
 local function pairs_of(part, n)
   local records = cfg.data == "" and world:pairs(part, n)
-    or ml.must(ml.data.open(cfg.data, part, { field = "chosen" }))
+    or ml.must(ml.data.open(cfg.data, part, { field = "chosen", held = cfg.held }))
   return ml.must(ml.rl.pairs(records, chat, { length = length }))
 end
 local rows, counts = pairs_of("train", cfg.pairs)
-local held = pairs_of("valid", cfg.valid)
+local held, left = pairs_of("valid", cfg.valid)
+ml.must(#held > 0, "dpo: no pair is held out; held= is one of so many")
 
 local run = ml.run("runs/dpo", { steps = cfg.steps, seed = cfg.seed, save_every = cfg.save_every })
 for _, list in ipairs { rows, held } do
@@ -49,8 +51,10 @@ local data = ml.data.deal(rows, { batch = cfg.batch })
 local opt = ml.optim.adamw(model:parameters(), { lr = cfg.lr, betas = { 0.9, 0.95 } })
 local rate = ml.optim.linear { peak = 1, floor = 0.1, warmup = 10, steps = cfg.steps }
 run:track { model = model, opt = opt, data = data, tok = tok }
-run:say(("%d pairs of %d; refused: %d equal, %d empty, %d too long"):format(
-  counts.kept, counts.pairs, counts.identical, counts.empty, counts.long))
+for _, c in ipairs { counts, left } do
+  run:say(("%s: %d pairs of %d; refused: %d equal, %d empty, %d too long"):format(
+    c == left and "held out" or "to learn", c.kept, c.pairs, c.identical, c.empty, c.long))
+end
 
 local function loss_of(part)
   local batch = ml.rl.batch(ml.rl.sides(part))
@@ -71,7 +75,7 @@ elseif cfg.data == "" and cfg.keep > 0 then
   chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
 
 for step in run:steps() do
   local loss, stats = loss_of(data:next())
@@ -83,14 +87,25 @@ for step in run:steps() do
   run:log(stats)
 end
 
-local _, stats = ml.no_grad(loss_of, held)
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
-local low, high = ml.eval.wilson(stats["rewards/accuracies"], #held)
+-- means over the pairs held out, some of them at a time
+local function held_out()
+  local accuracy, margin = 0, 0
+  for first = 1, #held, cfg.batch do
+    local part = table.move(held, first, math.min(first + cfg.batch - 1, #held), 1, {})
+    local _, stats = loss_of(part)
+    accuracy = accuracy + stats["rewards/accuracies"] * #part / #held
+    margin = margin + stats["rewards/margins"] * #part / #held
+  end
+  return accuracy, margin
+end
+
+local accuracy, margin = ml.no_grad(held_out)
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
+local low, high = ml.eval.wilson(accuracy, #held)
 table.insert(card.metrics, { name = "preferred", title = "held-out pairs preferred", unit = "%",
-  value = stats["rewards/accuracies"], low = low, high = high, n = #held, better = "higher" })
+  value = accuracy, low = low, high = high, n = #held, better = "higher" })
 run:results { title = "DPO", metrics = card.metrics, samples = card.samples,
-              notes = { ("held-out margin %.3f"):format(stats["rewards/margins"]) } }
-run:finish(("held-out pairs preferred %.1f %%, margin %.3f"):format(
-             100 * stats["rewards/accuracies"], stats["rewards/margins"]),
+              notes = { ("held-out margin %.3f"):format(margin) } }
+run:finish(("held-out pairs preferred %.1f %%, margin %.3f"):format(100 * accuracy, margin),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))

@@ -3,10 +3,10 @@
 --
 -- Group-relative policy optimisation (Shao et al. 2024): a model answers every prompt several
 -- times, each answer is worth what a Lua function says, and answers better than their group's mean
--- become likelier. data is a .jsonl or .jsonl.gz file of prompts and right answers; without it, the
--- built-in world's sums. replay is a file of conversations to keep fresh; with the world's sums, the
--- world's. objective names the paper whose settings the loss takes: grpo, dr_grpo, dapo, gspo,
--- cispo, rloo, reinforce (ml.loss.presets).
+-- become likelier. data is a .jsonl or .jsonl.gz file of prompts (text or messages) and right
+-- answers; without it, the built-in world's sums. replay is a file of conversations to keep fresh;
+-- with the world's sums, the world's. objective names the paper whose settings the loss takes:
+-- grpo, dr_grpo, dapo, gspo, cispo, rloo, reinforce (ml.loss.presets).
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -14,16 +14,17 @@ local cfg = ml.knobs {
   data = "",
   prompt = "prompt", -- fields of a line
   answer = "answer",
-  objective = "grpo",
-  prompts = 16,      -- a rollout
+  objective = "dapo",
+  prompts = 32,      -- a rollout
   samples = 8,       -- of each prompt
   tokens = 64,       -- of an answer at most
-  steps = 60,        -- rollouts
-  minibatches = 1,   -- optimiser steps a rollout
-  lr = 3e-4,         -- down to nothing in a straight line
+  batch = 64,        -- answers drawn at once; no result depends on it
+  steps = 50,        -- rollouts
+  minibatches = 2,   -- optimiser steps a rollout
+  lr = 1e-3,         -- down to nothing in a straight line
   kl = 0.02,         -- weight of the KL to the model it began as (k3)
   replay = "",
-  keep = 0.5,        -- weight of the loss on conversations kept fresh
+  keep = 10.0,       -- weight of how far it moves on other conversations
   seed = 1,
   valid = 200,       -- documents to measure on
   items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
@@ -44,23 +45,19 @@ local function prompts(part, n)
     or ml.must(ml.data.open(cfg.data, part, { field = cfg.prompt }))
   local list = {}
   for doc in docs do
-    list[#list + 1] = { messages = doc.prompt, answer = doc.answer }
-    if cfg.data ~= "" then
-      list[#list] = { messages = { { role = "user", content = doc[cfg.prompt] } },
-                      answer = tostring(doc[cfg.answer]) }
-    end
+    list[#list + 1] = { messages = doc[cfg.prompt], answer = tostring(doc[cfg.answer]) }
   end
   return list
 end
 
 local run = ml.run("runs/grpo", { steps = cfg.steps, seed = cfg.seed, save_every = cfg.save_every })
 local data = ml.data.deal(prompts("train", 4000), { batch = cfg.prompts })
-local opt = ml.optim.adamw(model:parameters(), { lr = cfg.lr, betas = { 0.9, 0.95 } })
+local opt = ml.optim.hybrid(model, { lr = cfg.lr })
 local rate = ml.optim.linear { peak = 1, floor = 0, warmup = 5, steps = cfg.steps }
 local update, alarm = ml.rl.update { minibatches = cfg.minibatches }, ml.rl.alarm()
-run:track { model = model, opt = opt, data = data, tok = tok }
+run:track { model = model, opt = opt, data = data, tok = tok, alarm = alarm }
 
--- the other tasks, so that nothing is forgotten
+-- other tasks, so that nothing is forgotten
 local chats
 if cfg.replay ~= "" then
   chats = ml.must(ml.data.conversations(cfg.replay, "train"))
@@ -68,7 +65,11 @@ elseif cfg.data == "" and cfg.keep > 0 then
   chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "style" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
+-- nats a token from what the first model would say there
+local function moved(batch)
+  return ml.rl.sum(batch, model:kl(batch, reference)):sum() / batch.mask:sum():item()
+end
 
 -- each sample against the others of its prompt
 local function give_advantages(samples)
@@ -90,24 +91,26 @@ end
 
 for step in run:steps() do
   local samples, stats = ml.rl.rollout(model, chat, data:next(), { samples = cfg.samples,
-    tokens = cfg.tokens, seed = cfg.seed, rollout = step })
+    tokens = cfg.tokens, batch = cfg.batch, seed = cfg.seed, rollout = step })
   for name, value in pairs(ml.reward.score(reward, samples)) do stats[name] = value end
   give_advantages(samples)
   for part in update:parts(samples, step) do
     local loss, now = loss_of(part)
     loss:backward()
-    if fresh then (model:loss(fresh:at(step)) * cfg.keep):backward() end
+    if fresh then (moved(fresh:at(step)) * cfg.keep):backward() end
     stats.loss, stats.norm = loss, opt:step { lr_scale = rate(step), clip = 1 }
     update:stepped(now.kl)
     for name, value in pairs(now) do stats[name] = value end
   end
   stats.optimizer_steps, stats.lr = update:finish().steps, cfg.lr * rate(step)
   run:log(stats)
-  for _, a in ipairs(alarm:observe(step, stats)) do run:say(("step %d: %s"):format(step, a.text)) end
+  for _, a in ipairs(alarm:observe(step, stats)) do
+    run:say(("step %d: %s"):format(step, a.text))
+  end
 end
 
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 -- the share of right answers, sampled, to prompts held out
 local valid = prompts("valid", 200)
 local samples = ml.rl.rollout(model, chat, valid, { tokens = cfg.tokens, seed = cfg.seed })

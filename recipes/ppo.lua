@@ -25,7 +25,7 @@ local cfg = ml.knobs {
   kl_target = 0.0,   -- nats an answer; 0 leaves kl as it is
   stop_kl = 0.1,     -- nats a token: no further update on a rollout
   replay = "",
-  keep = 0.5,        -- weight of the loss on conversations kept fresh
+  keep = 2.0,        -- weight of how far it moves on other conversations
   seed = 1,
   valid = 200,       -- documents to measure on
   items = -1,        -- of the world's tasks to measure on; -1: 100, and none on your own data
@@ -45,11 +45,7 @@ local function prompts(part, n)
   local docs = cfg.data == "" and world:requests(part, n)
     or ml.must(ml.data.open(cfg.data, part, { field = cfg.prompt }))
   local list = {}
-  for doc in docs do
-    local asked = doc[cfg.data == "" and "prompt" or cfg.prompt]
-    list[#list + 1] = { messages = type(asked) == "string" and { { role = "user", content = asked } }
-                                   or asked, full = doc.full }
-  end
+  for doc in docs do list[#list + 1] = { messages = doc[cfg.prompt], full = doc.full } end
   return list
 end
 
@@ -66,10 +62,10 @@ local kl = ml.rl.kl_controller { kind = cfg.kl_target > 0 and "adaptive" or "fix
                                  target = cfg.kl_target > 0 and cfg.kl_target or nil }
 local alarm = ml.rl.alarm { kl = 10, rise = 0.1, fall = 0.2 }
 local reward = ml.reward.model(judge)
-run:track { model = model, opt = opt, data = data, tok = tok } --[[critic = critic,
-            critic_opt = critic_opt, kl = kl, alarm = alarm ]]
+run:track { model = model, opt = opt, data = data, tok = tok, critic = critic,
+            critic_opt = critic_opt, kl = kl, alarm = alarm }
 
--- the other tasks, so that nothing is forgotten
+-- other tasks, so that nothing is forgotten
 local chats
 if cfg.replay ~= "" then
   chats = ml.must(ml.data.conversations(cfg.replay, "train"))
@@ -77,7 +73,11 @@ elseif cfg.data == "" and cfg.keep > 0 then
   chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
 end
 local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 4, length = model.options.context, whole = true, seed = cfg.seed })
+  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
+-- nats a token from what the first model would say there
+local function moved(batch)
+  return ml.rl.sum(batch, model:kl(batch, reference)):sum() / batch.mask:sum():item()
+end
 
 -- what each token earned, what the critic expected, and the difference
 local function give_advantages(samples, stats)
@@ -102,7 +102,7 @@ local function learn(part, step, stats)
   local loss, now = ml.loss.policy(logprobs, batch.logprobs, batch.advantages, batch.mask,
                                    { preset = "ppo", entropy = entropy })
   loss:backward()
-  if fresh then (model:loss(fresh:at(step)) * cfg.keep):backward() end
+  if fresh then (moved(fresh:at(step)) * cfg.keep):backward() end
   stats.loss, stats.norm = loss, opt:step { lr_scale = rate(step), clip = 1 }
   local miss, seen = ml.loss.value(ml.rl.values(critic, batch), batch.returns, batch.values,
                                    batch.mask)
@@ -131,7 +131,9 @@ for step in run:steps() do
   stats.gold, stats.kl, stats.kl_coef = gold_of(samples), stats["objective/kl"], kl.coef
   kl:update(stats.kl, #samples)
   run:log(stats)
-  for _, a in ipairs(alarm:observe(step, stats)) do run:say(("step %d: %s"):format(step, a.text)) end
+  for _, a in ipairs(alarm:observe(step, stats)) do
+    run:say(("step %d: %s"):format(step, a.text))
+  end
 end
 
 -- on prompts held out: what the judge gives, and how far the answers are from the first model's
@@ -142,11 +144,12 @@ local nats = ml.no_grad(function()
   local batch = ml.rl.batch(samples)
   return ml.rl.sum(batch, batch.logprobs - reference:logprobs(batch)):mean():item()
 end)
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 table.insert(card.metrics, { name = "reward_model", title = "reward model's score", value = worth,
                              n = #held, better = "higher" })
-table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held })
+table.insert(card.metrics, { name = "kl", title = "KL an answer, nats", value = nats, n = #held,
+                             better = "lower" })
 run:results { title = "PPO", metrics = card.metrics, samples = card.samples }
 run:finish(("held out: reward %.3f at %.2f nats an answer"):format(worth, nats),
            "weights sha256 " .. ml.ckpt.hash(model:parameters()))

@@ -2,11 +2,11 @@
 -- lua5.4 recipes/quickstart.lua seed=2 sft.steps=1500 --from sft
 --
 -- From a raw crawl to a model you can talk to: curate, tokenize, pre-train, mid-train, fine-tune,
--- measure. Every stage is a recipe of its own that also runs alone, and a directory in
--- runs/quickstart. Started again, it repeats only what a change makes necessary; --from NAME does
--- a stage and all after it once more, --only NAME that stage alone. size=small takes a minute, for
--- trying things out. It ends with each stage's figures, before -> after, and fails if one of them
--- did not get better.
+-- learn from preferences and from rewards, measure. Every stage is a recipe of its own that also
+-- runs alone, and a directory in runs/quickstart. Started again, it repeats only what a change
+-- makes necessary; --from NAME does a stage and all after it once more, --only NAME that stage
+-- alone. size=small takes a minute, for trying things out. It ends with each stage's figures,
+-- before -> after, and fails if one of them did not get better.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -17,12 +17,17 @@ local cfg = ml.knobs {
   pretrain = { steps = 1100 },
   midtrain = { steps = 900 },
   sft = { steps = 1000 },
+  reward = { steps = 120 },
+  dpo = { steps = 60 },
+  ppo = { steps = 40 },
+  grpo = { steps = 50 },
   items = 200,              -- of each task, to measure on
-  save_every = 250,         -- steps between checkpoints
+  save_every = 250,         -- steps between checkpoints; a tenth of it from the reward model on
 }
 if cfg.size == "small" then
   cfg.documents, cfg.items = 600, 4
   for _, stage in ipairs { "pretrain", "midtrain", "sft" } do cfg[stage].steps = 20 end
+  for _, stage in ipairs { "reward", "dpo", "ppo", "grpo" } do cfg[stage].steps = 4 end
 end
 ml.must(cfg.size == "small" or cfg.size == "full",
         'quickstart: size must be "full" or "small", got ' .. cfg.size)
@@ -51,6 +56,23 @@ local sft = p:stage("sft", "recipes/sft.lua",
                     { steps = cfg.sft.steps, items = cfg.items, save_every = cfg.save_every },
                     { model = mid })
 
+local often = math.max(1, cfg.save_every // 10)
+-- 7. A reward model: which of two replies is the more polite and to the point.
+local rm = p:stage("reward", "recipes/reward.lua",
+                   { steps = cfg.reward.steps, save_every = often }, { model = sft })
+-- 8. The same preferences learned directly.
+local dpo = p:stage("dpo", "recipes/dpo.lua",
+                    { steps = cfg.dpo.steps, items = cfg.items, save_every = often },
+                    { model = sft })
+-- 9. Or by reinforcement: what 7 judges better becomes likelier.
+local ppo = p:stage("ppo", "recipes/ppo.lua",
+                    { steps = cfg.ppo.steps, items = cfg.items, save_every = often },
+                    { model = sft, reward = rm })
+-- 10. Reinforcement with a reward that can be computed: sums that are right.
+local grpo = p:stage("grpo", "recipes/grpo.lua",
+                    { steps = cfg.grpo.steps, items = cfg.items, save_every = often },
+                    { model = ppo })
+
 p:report()
 
 -- ---- did every stage do what it is there for? ----
@@ -76,9 +98,13 @@ risen("sums", metric(base, "sums"), metric(mid, "sums"))
 for _, task in ipairs { "summary", "translate", "questions", "calculator" } do
   risen(task, metric(rote, task), metric(sft, task))
 end
+risen("pairs judged", 0.5, metric(rm, "judged"))
+risen("preferred style", metric(sft, "style"), metric(dpo, "style"))
+risen("gold score", metric(sft, "gold"), metric(ppo, "gold"))
+risen("sums sampled", metric(ppo, "sums_sampled"), metric(grpo, "sums_sampled"))
 p:finish(table.concat(lines, ", "))
 if #failed > 0 and cfg.size ~= "small" then
   io.stderr:write("not better than before: ", table.concat(failed, ", "), "\n")
   os.exit(1, true)
 end
-p:offer_chat(sft)
+p:offer_chat(grpo)

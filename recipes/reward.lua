@@ -1,22 +1,24 @@
 -- lua5.4 recipes/reward.lua model=runs/sft data=pairs.jsonl
 --
--- A reward model: of two replies to one prompt it learns which is preferred (Bradley-Terry). data is
--- a .jsonl or .jsonl.gz file of pairs, { "prompt": ..., "chosen": ..., "rejected": ... } a line, each
--- text or messages, or two whole conversations, as messages or as "\n\nHuman: ...\n\nAssistant: ..."
--- transcripts. Without it, the built-in world's: polite and short is preferred, and three quarters
--- of the pairs differ in nothing but that. PPO learns from what this leaves in runs/reward.
+-- A reward model: of two replies to one prompt it learns which is preferred (Bradley-Terry). data
+-- is a .jsonl or .jsonl.gz file of pairs, { "prompt": ..., "chosen": ..., "rejected": ... } a line,
+-- each text or messages, or two whole conversations, as messages or as transcripts
+-- ("\n\nHuman: ...\n\nAssistant: ..."). Without it, the built-in world's: polite and short is
+-- preferred, and three quarters of the pairs differ in nothing but that. PPO learns from what this
+-- leaves in runs/reward.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
   model = "runs/sft",
   data = "",
+  held = 50,         -- of a file: one pair of so many is held out
   pairs = 4000,      -- of the world
   steps = 120,
   batch = 32,        -- pairs a step
   lr = 5e-4,         -- down to a tenth in a straight line
   center = 0.01,     -- keeps scores around 0
   seed = 1,
-  valid = 400,       -- pairs held out to measure on
+  valid = 400,       -- of the world's pairs to measure on; of a file, all that are held out
   save_every = 100,
 }
 
@@ -27,13 +29,15 @@ local model = sft:with_head(1, { seed = cfg.seed })
 
 local function pairs_of(part, n)
   local records = cfg.data == "" and world:pairs(part, n)
-    or ml.must(ml.data.open(cfg.data, part == "test" and "valid" or part, { field = "chosen" }))
+    or ml.must(ml.data.open(cfg.data, part == "test" and "valid" or part,
+                            { field = "chosen", held = cfg.held }))
   local list = ml.data.take(records, cfg.data == "" and n or math.maxinteger)
   local rows, counts = ml.must(ml.rl.pairs(list, chat, { length = model.options.context }))
   return rows, counts, list
 end
 local rows, counts = pairs_of("train", cfg.pairs)
-local held = pairs_of("test", cfg.valid)
+local held, left = pairs_of("test", cfg.valid)
+ml.must(#held > 0, "reward: no pair is held out; held= is one of so many")
 
 local run = ml.run("runs/reward", { steps = cfg.steps, seed = cfg.seed,
                                     save_every = cfg.save_every })
@@ -41,8 +45,10 @@ local data = ml.data.deal(rows, { batch = cfg.batch })
 local opt = ml.optim.adamw(model:parameters(), { lr = cfg.lr, betas = { 0.9, 0.95 } })
 local rate = ml.optim.linear { peak = 1, floor = 0.1, warmup = 10, steps = cfg.steps }
 run:track { model = model, opt = opt, data = data, tok = tok }
-run:say(("%d pairs of %d; refused: %d equal, %d empty, %d too long"):format(
-  counts.kept, counts.pairs, counts.identical, counts.empty, counts.long))
+for _, c in ipairs { counts, left } do
+  run:say(("%s: %d pairs of %d; refused: %d equal, %d empty, %d too long"):format(
+    c == left and "held out" or "to learn", c.kept, c.pairs, c.identical, c.empty, c.long))
+end
 
 for step in run:steps() do
   local batch = ml.rl.batch(ml.rl.sides(data:next()))

@@ -85,8 +85,8 @@ for step in run:steps() do
   end
 end
 
-local card = ml.eval.world(model, tok, { world = world, items = cfg.items,
-                                         documents = cfg.valid })
+local card = ml.eval.world(model, chat, { world = world, items = cfg.items,
+                                          documents = cfg.valid })
 local before, after = ml.no_grad(held_out, (ml.load(cfg.model))), ml.no_grad(held_out, model)
 table.insert(card.metrics, { name = "held_out", title = "held-out loss of replies", value = after,
                              n = #valid, better = "lower" })

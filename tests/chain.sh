@@ -4,11 +4,12 @@
 # must be the same. SIZE: small (a few minutes) or full.
 set -eu
 size=${1:-small}
+stages="pretrain midtrain sft reward dpo ppo grpo"
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 hashes() { # DIR -> the weights of its stages, in one line
-  for stage in pretrain midtrain sft; do
-    sed -n 's/.*weights sha256 \([0-9a-f]\{16\}\).*/\1/p' "$1"/??-$stage/run.json | tr '\n' ' '
+  for stage in $stages; do
+    sed -n 's/.*weights sha256 \([0-9a-f]\{12\}\).*/\1/p' "$1"/??-$stage/run.json | tr '\n' ' '
   done
 }
 want=
@@ -27,11 +28,11 @@ for isa in avx512 avx2; do
   done
 done
 # each stage's process is killed once its training has begun; the same command goes on
-for stage in pretrain midtrain sft; do
+for stage in $stages; do
   lua5.4 recipes/quickstart.lua size=$size save_every=5 --quiet --out "$place/killed" >/dev/null 2>&1 &
   whole=$!
   while kill -0 $whole 2>/dev/null; do
-    if [ "$(cat "$place"/killed/??-$stage/metrics.jsonl 2>/dev/null | wc -l)" -ge 8 ]; then
+    if [ "$(cat "$place"/killed/??-$stage/metrics.jsonl 2>/dev/null | wc -l)" -ge 2 ]; then
       pkill -9 -f "recipes/$stage.lua.*$place/killed" && break
     fi
     sleep 0.02

@@ -100,7 +100,24 @@ int64_t ml_rss_bytes(void);          /* resident set of this process, 0 if unkno
 /* ---- process.c: argv ends with NULL; argv[0] is looked for in PATH. Waits; a signal noted
 ** meanwhile (ml_signal_catch) is handed on. number: of the signal that ended it, or 0; code is
 ** then 128 + number. ---- */
-int ml_spawn(char *const argv[], int *code, int *number);
+int ml_spawn(char *const argv[], double seconds, int *code, int *number); /* 0: no limit; SIGKILL */
+
+/* ---- box.c: shuts this process in for good, see there. ML_EUNSUPPORTED where the kernel cannot;
+** the caller must then end without running what the box was for. ---- */
+typedef struct {
+  const char *const *readable; /* files, and directories with all below */
+  size_t count;
+  const char *writable;        /* a directory: files and folders below it */
+  const char *output;          /* a file, made here, that gets stdout and stderr */
+  int64_t memory, seconds, file; /* bytes mapped, of processor time, bytes of a file: at most */
+} ml_box;
+int ml_box_enter(const ml_box *b);
+
+/* ---- private.c ---- */
+int ml_mac(const char *path, const void *text, size_t n, char hex[65]); /* HMAC-SHA256 with the key
+                                                      ** in the file, which is made if need be */
+int ml_realpath(const char *path, char **out);       /* absolute, no links; free(*out) */
+int ml_private_dir(char *path, size_t room);             /* a new directory in TMPDIR, mode 0700 */
 
 /* ---- file.c: all paths UTF-8; messages name the path and errno's text ---- */
 typedef struct { uint8_t *data; size_t size; int fd; bool mapped; } ml_file;

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 extern char **environ;
 
@@ -31,13 +32,23 @@ static int start(char *const argv[], pid_t *child) {
   return bad;
 }
 
-int ml_spawn(char *const argv[], int *code, int *number) {
+/* waits until it ends; one that takes longer than `seconds` is killed (0: no limit) */
+static pid_t await(pid_t child, double seconds, int *status) {
+  double end = ml_clock() + seconds;
+  bool timed = seconds > 0;
+  for (;;) {
+    pid_t got = waitpid(child, status, timed ? WNOHANG : 0);
+    if (got > 0 || (got < 0 && errno != EINTR)) return got;
+    if (timed && ml_clock() >= end) kill(child, SIGKILL), timed = false;
+    if (timed) nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+  }
+}
+
+int ml_spawn(char *const argv[], double seconds, int *code, int *number) {
   pid_t child = 0;
   int status = 0, bad = start(argv, &child);
   if (bad) return ml_fail(ML_EIO, "%s: cannot start: %s", argv[0], strerror(bad));
-  pid_t got;
-  do got = waitpid(child, &status, 0);
-  while (got < 0 && errno == EINTR);
+  pid_t got = await(child, seconds, &status);
   ml_signal_child = 0;
   if (got < 0) return ml_fail(ML_EIO, "%s: cannot wait for it: %s", argv[0], strerror(errno));
   *number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;

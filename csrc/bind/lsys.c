@@ -1,4 +1,5 @@
 /* lsys.c -- core.sys: the machine, the process, memory, files, hashes, random state. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bind/laux.h"
@@ -96,9 +97,11 @@ static int sys_signal_clear(lua_State *L) {
   return 0;
 }
 
-/* spawn({ program, argument, ... }) -> exit code, number of the signal that ended it or nil */
+/* spawn({ program, argument, ... } [, seconds]) -> exit code, number of the signal that ended it
+** or nil */
 static int sys_spawn(lua_State *L) {
   lml_checktype(L, 1, LUA_TTABLE);
+  double seconds = lua_isnoneornil(L, 2) ? 0 : lml_checknumber(L, 2);
   lua_Integer n = luaL_len(L, 1);
   if (n < 1 || n > 10000) return lml_error(L, "spawn: expected 1 to 10000 strings, got %I", n);
   luaL_checkstack(L, (int)n + 4, "spawn"); /* the strings stay on the stack, argv points at them */
@@ -113,11 +116,83 @@ static int sys_spawn(lua_State *L) {
       return lml_error(L, "spawn: argument %I holds a zero byte", i);
   }
   argv[n] = NULL;
-  int code = 0, number = 0, st = ml_spawn(argv, &code, &number);
+  int code = 0, number = 0, st = ml_spawn(argv, seconds, &code, &number);
   lua_pushinteger(L, code);
   if (number) lua_pushinteger(L, number);
   else lua_pushnil(L);
   return lml_result(L, st, 2);
+}
+
+/* ---- code that is not trusted ---- */
+static const char *text_field(lua_State *L, const char *name) {
+  if (lua_getfield(L, 1, name) != LUA_TSTRING) /* the table holds it */
+    lml_error(L, "box: %s must be a string, got %s", name, luaL_typename(L, -1));
+  const char *s = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+static int64_t size_field(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1)
+    lml_error(L, "box: %s must be an integer, 1 or more, got %s", name,
+              luaL_tolstring(L, -1, NULL));
+  int64_t v = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return v;
+}
+
+/* box{ read = { path, ... }, write =, output =, memory =, seconds =, file = } -> true */
+static int sys_box(lua_State *L) {
+  lml_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  ml_box b = {.writable = text_field(L, "write"), .output = text_field(L, "output"),
+              .memory = size_field(L, "memory"), .seconds = size_field(L, "seconds"),
+              .file = size_field(L, "file")};
+  if (lua_getfield(L, 1, "read") != LUA_TTABLE)
+    return lml_error(L, "box: read must be a list, got %s", luaL_typename(L, -1));
+  lua_Integer n = luaL_len(L, -1);
+  if (n < 0 || n > 1000) return lml_error(L, "box: expected at most 1000 paths, got %I", n);
+  const char **list = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *list, 0);
+  luaL_checkstack(L, (int)n + 4, "box"); /* the strings stay on the stack */
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (lua_geti(L, 2, i) != LUA_TSTRING)
+      return lml_error(L, "box: read[%I] must be a string, got %s", i, luaL_typename(L, -1));
+    list[i - 1] = lua_tostring(L, -1);
+  }
+  b.readable = list, b.count = (size_t)n;
+  int st = ml_box_enter(&b);
+  if (st == ML_OK) lua_pushboolean(L, 1);
+  return lml_result(L, st, 1);
+}
+
+/* mac(path, text) -> hex */
+static int sys_mac(lua_State *L) {
+  size_t n;
+  char hex[65];
+  const char *path = lml_checkstring(L, 1, NULL), *text = lml_checkstring(L, 2, &n);
+  int st = ml_mac(path, text, n, hex);
+  if (st == ML_OK) lua_pushlstring(L, hex, 64);
+  return lml_result(L, st, 1);
+}
+
+/* realpath(path) -> absolute, without links */
+static void free_path(void *p) { free(p); }
+static int sys_realpath(lua_State *L) {
+  const char *path = lml_checkstring(L, 1, NULL);
+  void **box = lml_newbox(L, "moonlit.Path");
+  char *real = NULL;
+  int st = ml_realpath(path, &real);
+  *box = real;
+  if (st == ML_OK) lua_pushstring(L, real);
+  return lml_result(L, st, 1);
+}
+
+static int sys_scratch(lua_State *L) {
+  char path[4096];
+  int st = ml_private_dir(path, sizeof path);
+  if (st == ML_OK) lua_pushstring(L, path);
+  return lml_result(L, st, 1);
 }
 
 /* ---- files and hashes ---- */
@@ -296,8 +371,8 @@ static int sys_crc32c(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"threads", sys_threads}, {"isa", sys_isa}, {"native", sys_native}, {"cpu", sys_cpu},
-  {"peak", sys_peak}, {"spawn", sys_spawn},
-  {"clock", sys_clock},
+  {"peak", sys_peak}, {"spawn", sys_spawn}, {"box", sys_box}, {"mac", sys_mac},
+  {"scratch", sys_scratch}, {"realpath", sys_realpath}, {"clock", sys_clock},
   {"rss", sys_rss}, {"rest", sys_rest}, {"signals", sys_signals}, {"signal", sys_signal},
   {"signal_clear", sys_signal_clear}, {"mkdir", sys_mkdir}, {"write", sys_write},
   {"sha256", sys_sha256}, {"crc32c", sys_crc32c}, {"memory", sys_memory}, {"stats", sys_stats},
@@ -307,6 +382,7 @@ static const luaL_Reg functions[] = {
 
 void lml_open_sys(lua_State *L) {
   lml_newtype(L, "moonlit.Hash", NULL, free_hash);
+  lml_newtype(L, "moonlit.Path", NULL, free_path);
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "sys");
 }

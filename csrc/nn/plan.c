@@ -144,12 +144,14 @@ static ml_plan *pick(ml_model *m, size_t bytes) {
     m->idle[best] = m->idle[--m->nidle];
     return p;
   }
-  /* too small ones only take room from the one to come */
+  /* too small ones only take room from the one to come, be they kept for blocks of their size */
+  bool grows = m->nidle > 0;
   while (m->nidle > 0) {
     ml_plan *old = m->idle[--m->nidle];
     ml_free(old->slab);
     ml_free(old);
   }
+  if (grows) ml_mem_trim();
   p = ml_alloc0(sizeof *p);
   if (!p) return NULL;
   p->slab = ml_alloc(bytes), p->bytes = bytes;

@@ -23,3 +23,5 @@ done
 python3 tests/bench/steps.py "$py" 2
 python3 tests/bench/decoding.py "$py" 2
 lua5.4 tests/bench/ops.lua
+lua5.4 tests/bench/preference.lua
+python3 tests/bench/grpo.py "$py" 2

@@ -110,4 +110,5 @@ def main():
             report(config, threads, measure(config, threads, python, dtype), peak)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -38,9 +38,11 @@ local function tell(c, say)
   local params = 0
   for _, p in ipairs(c.parameters) do params = params + p.tensor:numel() end
   say("model", "%d parameters, %s", params, bytes(c.weights))
-  if c.batch and c.length then
-    local tokens = c.batch * c.length
-    say("step", "%d rows of %d: %d tokens%s", c.batch, c.length, tokens,
+  local fixed = c.batch and c.length
+  local tokens = fixed and c.batch * c.length or c.step_tokens or 0
+  if tokens > 0 then
+    say("step", "%s: %d tokens%s", fixed and ("%d rows of %d"):format(c.batch, c.length)
+        or ("%d passes of the first"):format(c.passes), tokens,
         c.flops and ", " .. flop(c.flops * tokens) or "")
     say("run", "%d steps: %s tokens%s%s", c.total, many(tokens * c.total),
         c.flops and ", " .. flop(c.flops * tokens * c.total) or "",

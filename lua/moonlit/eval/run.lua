@@ -192,8 +192,8 @@ end
 ---   tools ({ calculator = fn }; a task gets those it names), rounds (4) of the assistant a turn;
 ---   tokens (96) of a message at most; batch (32) sequences at once; samples (4) to keep
 --- @return table  { task, name, title, unit = "%", better, value = mean score, low, high (95 %;
----   Wilson's for shares), n, stopped = share of replies that ended by themselves, scores = { one an item },
----   samples = { { prompt, reply, answer, score, stopped } } }
+---   Wilson's for shares), n, stopped = share of replies that ended by themselves, scores = { one
+---   an item }, samples = { { prompt, reply, answer, score, stopped } } }
 return function(model, chat, task, opt)
   local o = options(opt, defaults, WHO)
   task = check_task(task, o)
@@ -206,8 +206,7 @@ return function(model, chat, task, opt)
     if i <= o.samples then samples[i] = sample_of(items[i], state, reply, scores[i]) end
   end
   local n = #items
-  local low, high
-  if task.unit then low, high = interval.mean(scores) else low, high = interval.wilson(sum / n, n) end
+  local low, high = interval[task.unit and "mean" or "wilson"](task.unit and scores or sum / n, n)
   return { task = task.name, name = task.name, title = task.title, unit = task.unit or "%",
            better = task.better or "higher", value = sum / n, low = low, high = high, n = n,
            stopped = stopped / n, scores = scores, samples = samples }

@@ -73,11 +73,49 @@ function core.sys.signal_clear() end
 --- the working directory are this process's. A signal that core.sys.signals notes meanwhile is
 --- handed on to it.
 --- > core.sys.spawn { "sh", "-c", 'test "$1" = "a b; c"', "sh", "a b; c" }  --> 0, nil
+--- > core.sys.spawn({ "sleep", "10" }, 0.1)  --> 137, 9
 ---@param argv string[]  the program, looked for in PATH, and its arguments
+---@param seconds? number  it is killed after them; no limit unless given
 ---@return integer|nil code  its exit code; 128 + number where a signal ended it
 ---@return integer|string|nil number  of that signal; the message where it cannot be started
 ---@return string? code
-function core.sys.spawn(argv) end
+function core.sys.spawn(argv, seconds) end
+
+--- Shuts this process in for good, before it runs code that is not trusted: from then on it reads
+--- the named files, writes below one directory, and reaches nothing else: no network, no program,
+--- no other process, no new machine code, no environment. What it prints goes into a file; every
+--- other file that was open is closed. By Landlock and seccomp, so on Linux alone, and before any
+--- other thread is started. After an error the process is partly shut in: it should end.
+---@param opt {read: string[], write: string, output: string, memory: integer, seconds: integer,
+--- file: integer}  read: files, and directories with all below; write: a directory; output: a file
+--- that is made here; memory: bytes mapped; seconds: of processor time; file: bytes of a file
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.sys.box(opt) end
+
+--- HMAC-SHA256 of a text in hexadecimal, with a key that only this user can read: the file's 32
+--- bytes, which are drawn and written where there is no such file.
+---@param path string
+---@param text string
+---@return string|nil
+---@return string? message
+---@return string? code
+function core.sys.mac(path, text) end
+
+--- What a path stands for: absolute, and no link on the way.
+--- > core.sys.realpath "/usr/../usr/"  --> /usr
+---@param path string
+---@return string|nil
+---@return string? message
+---@return string? code
+function core.sys.realpath(path) end
+
+--- Makes a directory that only this user can read, in TMPDIR or /tmp.
+---@return string|nil path
+---@return string? message
+---@return string? code
+function core.sys.scratch() end
 
 -- ---- files and hashes ----
 

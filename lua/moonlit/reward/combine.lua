@@ -149,7 +149,7 @@ local function moments(list)
   return mean, #list > 1 and math.sqrt(square / (#list - 1)) or 0
 end
 
--- the share of prompts whose samples all have one reward
+-- the share of prompts whose samples all have one reward; nil where each has a single sample
 local function flat_share(samples)
   local first, varied, groups = {}, {}, 0
   for _, s in ipairs(samples) do
@@ -159,6 +159,7 @@ local function flat_share(samples)
       varied[s.prompt] = true
     end
   end
+  if groups == #samples then return nil end
   return (groups - #options.keys(varied)) / groups
 end
 
@@ -183,7 +184,8 @@ end
 --- Gives each sample `reward`, a number, and `parts`, what it is the sum of before the weights.
 --- @param reward function|table  a function, what combine made, or anything with scores(samples)
 --- @param samples table[]        from rl.rollout
---- @return table stats  reward, reward_std, rewards/{part}/mean and /std, frac_reward_zero_std
+--- @return table stats  reward, reward_std, rewards/{part}/mean and /std, and, where prompts have
+---   more than one sample, frac_reward_zero_std
 function combine.score(reward, samples)
   if not is_reward(reward) then
     error("reward.score: expected a function or what reward.combine made, got " .. type(reward), 2)

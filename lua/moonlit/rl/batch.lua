@@ -188,21 +188,27 @@ function batch.attach(samples, columns)
   end
 end
 
---- Samples, in order, as batches of at most `rows` samples, each as long as its longest.
+--- Samples, in order, as batches of at most `rows` samples, each as long as its longest; one is
+--- made at a time, so that a long list takes no more memory than a short one.
+---
+---   for batch, part in ml.rl.batches(samples, { rows = 32 }) do ... end
+---
 --- @param opt {rows: integer, dtype: string?}
---- @return table[]
+--- @return function iterator of batches, and beside each its samples
 function batch.batches(samples, opt)
   local o = options(opt, { rows = options.required, dtype = "f32" }, "rl.batches")
   check(samples, "rl.batches")
   if (math.tointeger(o.rows) or 0) < 1 then
     error("rl.batches: rows must be a positive integer, got " .. tostring(o.rows), 2)
   end
-  local list = {}
-  for first = 1, #samples, o.rows do
-    local part = table.move(samples, first, math.min(first + o.rows - 1, #samples), 1, {})
-    list[#list + 1] = batch.batch(part, { dtype = o.dtype })
+  local done = 0
+  return function()
+    if done == #samples then return nil end
+    local last = math.min(done + o.rows, #samples)
+    local part = table.move(samples, done + 1, last, 1, {})
+    done = last
+    return batch.batch(part, { dtype = o.dtype }), part
   end
-  return list
 end
 
 return batch

@@ -48,41 +48,41 @@ local function key_of(model, rows, o)
                          core.sys.sha256(ids), ("%.17g"):format(o.temperature))
 end
 
+-- one tensor a row, as long as its ids; a batch at a time, so that no more than one is held
 local function compute(model, rows, o)
   local out, bare = {}, {}
   for i, row in ipairs(rows) do bare[i] = { ids = row.ids, mask = row.mask } end
   core.autograd.no_grad(function()
-    for _, b in ipairs(rl_batch.batches(bare, { rows = o.batch })) do
-      local logprobs = model:logprobs(b, { temperature = o.temperature }):table()
-      for _, line in ipairs(logprobs) do
-        out[#out + 1] = table.move(line, 1, #rows[#out + 1].ids, 1, {})
+    for first = 1, #rows, o.batch do
+      local last = math.min(first + o.batch - 1, #rows)
+      local b = rl_batch.batch(table.move(bare, first, last, 1, {}))
+      local logprobs <close> = model:logprobs(b, { temperature = o.temperature })
+      for i = first, last do
+        out[i] = logprobs:select(1, i - first + 1):narrow(1, 1, #rows[i].ids):clone()
       end
     end
   end)
   return out
 end
 
-local function write(path, lists, dtype)
-  local flat, lengths = {}, {}
-  for i, list in ipairs(lists) do
-    table.move(list, 1, #list, #flat + 1, flat)
-    lengths[i] = #list
-  end
-  return ckpt.save(path, { logprobs = tensor.tensor(flat, { dtype = dtype }),
+local function write(path, list)
+  local lengths = {}
+  for i, t in ipairs(list) do lengths[i] = t:numel() end
+  return ckpt.save(path, { logprobs = core.cat(list),
                            lengths = tensor.tensor(lengths, { dtype = "i64" }) })
 end
 
--- the lists of a file; nil where it is not one of ours
+-- the same out of a file; nil where it is not one of ours
 local function read(path, rows)
   local held = ckpt.load(path)
   if not held or not held.logprobs or not held.lengths then return nil end
-  local flat, lists, at = held.logprobs:table(), {}, 0
+  local list, at, total = {}, 0, held.logprobs:numel()
   for i, n in ipairs(held.lengths:table()) do
-    if not rows[i] or #rows[i].ids ~= n then return nil end
-    lists[i] = table.move(flat, at + 1, at + n, 1, {})
+    if not rows[i] or #rows[i].ids ~= n or at + n > total then return nil end
+    list[i] = held.logprobs:narrow(1, at + 1, n)
     at = at + n
   end
-  return #lists == #rows and at == #flat and lists or nil
+  return #list == #rows and at == total and list or nil
 end
 
 --- Gives every row its `ref`: a list of log p(id | those before), 0 for the first.
@@ -98,16 +98,15 @@ return function(model, rows, opt)
           (type(rows) == "table" and "none" or type(rows)), 2)
   end
   local path = ("%s/%s.safetensors"):format(o.dir, key_of(model, rows, o):sub(1, 32))
-  local lists = read(path, rows)
-  local cached = lists ~= nil
+  local list = read(path, rows)
+  local cached = list ~= nil
   if not cached then
     local ok, err, code = core.sys.mkdir(o.dir)
     if not ok then return nil, err, code end
-    lists = compute(model, rows, o)
-    local dtype = model:config().dtype == "f64" and "f64" or "f32"
-    ok, err, code = write(path, lists, dtype)
+    list = compute(model, rows, o)
+    ok, err, code = write(path, list)
     if not ok then return nil, err, code end
   end
-  for i, row in ipairs(rows) do row.ref = lists[i] end
+  for i, row in ipairs(rows) do row.ref = list[i]:table() end
   return { path = path, cached = cached }
 end

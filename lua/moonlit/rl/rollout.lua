@@ -18,12 +18,12 @@ local options = require "moonlit.options"
 local defaults = { samples = 1, tokens = 64, temperature = 1, seed = 0, rollout = 0, batch = 64,
                    rounds = 4, tools = {}, env = options.optional }
 
--- text, messages or { messages =, ... } -> messages and the row a reward may look at
+-- text, messages or { messages = either, ... } -> messages and the row a reward may look at
 local function read_prompt(prompt, i)
   if type(prompt) == "string" then
     return { { role = "user", content = prompt } }, { prompt = prompt }
-  elseif type(prompt) == "table" and type(prompt.messages) == "table" then
-    return prompt.messages, prompt
+  elseif type(prompt) == "table" and prompt.messages ~= nil then
+    return (read_prompt(prompt.messages, i)), prompt
   elseif type(prompt) == "table" and type(prompt[1]) == "table" then
     return prompt, { messages = prompt }
   end

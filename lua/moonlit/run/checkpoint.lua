@@ -5,6 +5,7 @@ local fail = require "moonlit.run.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local tracked_things = require "moonlit.run.tracked"
 local must = files.must
 
 local checkpoint = {}
@@ -69,10 +70,7 @@ local function first_not_finite(model)
 end
 
 local function write(dir, tracked, state, weights)
-  local ok, err = ckpt.save_model(dir, tracked.model, tracked.tok)
-  if ok and tracked.opt then
-    ok, err = ckpt.save(dir .. "/optim.safetensors", tracked.opt:state())
-  end
+  local ok, err = tracked_things.save(dir, tracked, state)
   if ok then ok, err = json.save(dir .. "/state.json", state) end
   if ok then ok, err = write_manifest(dir, state, weights) end
   return ok, err
@@ -105,7 +103,7 @@ end
 
 --- Write one. On a full disk the process ends with what to do; those there were stay as they are.
 --- @param dir string     the run's directory
---- @param tracked table  { model =, opt =, data =, tok = }
+--- @param tracked table  what run:track was given
 --- @param state table    what else goes into state.json; state.step names it
 --- @param how {keep: integer, weights: string?, last: integer}  keep: how many, 0 is all; weights:
 ---        their hash, for the manifest; last: the step of the newest one, below 1: none
@@ -119,7 +117,6 @@ function checkpoint.save(dir, tracked, state, how)
   local tmp = final .. ".tmp"
   files.remove(tmp)
   files.mkdir(tmp)
-  if tracked.data then state.data = tracked.data:state() end
   local ok, err = write(tmp, tracked, state, how.weights)
   if not ok then
     files.remove(tmp)
@@ -133,11 +130,7 @@ end
 
 local function restore(from, tracked)
   local state = must(json.load(from .. "/state.json"))
-  tracked.model:load_state(must(ckpt.list(from .. "/model.safetensors")))
-  if tracked.opt then
-    tracked.opt:load_state(must(ckpt.list(from .. "/optim.safetensors")))
-  end
-  if tracked.data and state.data then tracked.data:load_state(state.data) end
+  tracked_things.load(from, tracked, state)
   return state
 end
 

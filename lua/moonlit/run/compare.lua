@@ -81,7 +81,7 @@ end
 local function data_of(dir)
   local steps = checkpoint.steps(dir)
   local state = #steps > 0 and json.load(("%s/ckpt/step-%d/state.json"):format(dir, steps[#steps]))
-  return state and fingerprint(state.data, "", {}) or {}
+  return state and fingerprint(state.objects.data or {}, "", {}) or {}
 end
 
 -- ---- what comes out ----

@@ -11,16 +11,23 @@
 --- checkpoint and, from there, leaves out the batches up to this one and `batches` more, at most
 --- `most` times from one checkpoint. What was done is a line of metrics.jsonl, and the same in
 --- every run of these knobs, however often it is stopped.
+---
+--- A critic and its optimiser, tracked as critic and critic_opt (or any two such names), are
+--- watched alike. A step in which an optimiser has updated something already is not run again, and
+--- "skip" does not undo that.
 local blame = require "moonlit.run.blame"
 local core = require "moonlit.core"
 local fail = require "moonlit.run.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local tracked = require "moonlit.run.tracked"
 
 local Guard = {}
 Guard.__index = Guard
 
+-- what a model is asked for in a training
+local ASKED = { "loss", "logprobs", "scores" }
 local policies = { stop = true, skip = true, rollback = true }
 local NAN = 0 / 0
 
@@ -31,15 +38,17 @@ local function finite(v) return v - v == 0 end
 -- the sign of a NaN says nothing, and differs between machines
 local function shown(v) return (tostring(v):gsub("^%-nan", "nan")) end
 
-local function data_state(self)
-  local data = self.run.tracked.data
-  return data and data.state and data.load_state and data:state() or nil
+-- where loaders, controllers and the like stand: their states are small
+local function positions(self)
+  local list = {}
+  for _, name in ipairs(self.small) do list[name] = self.run.tracked[name]:state() end
+  return list
 end
 
 --- A step begins.
 function Guard:begin()
   self.calls, self.updates, self.wrong = {}, 0, nil
-  if not self.suspect then self.before = data_state(self) end
+  if not self.suspect then self.before = positions(self) end
 end
 
 -- a forward of the model that is learned from: kept, to be run again where it goes wrong
@@ -52,13 +61,13 @@ end
 
 -- the object's own method is shadowed: recipes call model:loss and opt:step as ever
 local function watch_model(self, model)
-  for _, method in ipairs { "loss", "logprobs" } do
+  for _, method in ipairs(ASKED) do
     local plain = model[method]
     model[method] = plain and function(m, batch, opt)
       local learns = self.run.current and core.autograd.enabled() and not self.blaming
       if learns then note_call(self, m, method, plain, batch, opt) end
       local y, n = plain(m, batch, opt)
-      if learns and method == "loss" and not finite(y:item()) then
+      if learns and method == "loss" and m == self.run.tracked.model and not finite(y:item()) then
         self.wrong = self.wrong or "the loss is " .. shown(y:item())
       end
       return y, n
@@ -72,10 +81,18 @@ local function gradients_hash(model)
   return #list > 0 and core.sys.sha256(list) or ""
 end
 
--- what the calls were given: a second run of the step must have been given the same
-local function inputs_hash(self)
+local function calls_of(self, model)
   local list = {}
-  for i, call in ipairs(self.calls) do list[i] = call.batch.ids end
+  for _, call in ipairs(self.calls) do
+    if call.model == model then list[#list + 1] = call end
+  end
+  return list
+end
+
+-- what the calls were given: a second run of the step must have been given the same
+local function inputs_hash(self, model)
+  local list = {}
+  for i, call in ipairs(calls_of(self, model)) do list[i] = call.batch.ids end
   return core.sys.sha256(list)
 end
 
@@ -89,28 +106,25 @@ end
 -- the second time: do the bits agree? A step whose inputs differ says nothing.
 local function judge(self, model)
   local s = self.suspect
-  if s.inputs ~= inputs_hash(self) then s.verdict = "not run again: its batches differ" return end
+  if s.inputs ~= inputs_hash(self, model) then
+    s.verdict = "not run again: its batches differ"
+    return
+  end
   if s.gradients ~= gradients_hash(model) then machine_fault(self, s) end
   s.verdict = "the same bits when run again"
 end
 
--- can the step be run once more? Only if nothing was updated, and what it reads can be put back.
-local function repeatable(self)
-  if self.updates > 0 or not self.before then return false end
-  for _, name in ipairs(options.keys(self.run.tracked)) do
-    if name ~= "model" and name ~= "opt" and name ~= "data" and name ~= "tok" then return false end
-  end
-  return true
-end
+-- can the step be run once more? Only if nothing was updated, and its data can be put back.
+local function repeatable(self) return self.updates == 0 and self.before.data ~= nil end
 
 local decide -- below
 
-local function met(self, model, opt, what)
+local function met(self, name, model, opt, what)
   self.blaming = true
-  local where = blame(model, self.calls)
+  local where = (name == "model" and "" or name .. ": ") .. blame(model, calls_of(self, model))
   self.blaming = false
-  self.suspect = { what = what, where = where, gradients = gradients_hash(model),
-                   inputs = inputs_hash(self) }
+  self.suspect = { what = what, where = where, opt = opt, gradients = gradients_hash(model),
+                   inputs = inputs_hash(self, model) }
   opt:discard()
   if repeatable(self) then self.again = true
   else
@@ -120,7 +134,8 @@ local function met(self, model, opt, what)
   return NAN
 end
 
-local function watch_opt(self, model, opt)
+-- name: of the model in run:track
+local function watch_opt(self, name, model, opt)
   local plain = opt.step
   function opt.step(o, given)
     if not self.run.current then return plain(o, given) end
@@ -129,13 +144,14 @@ local function watch_opt(self, model, opt)
       return NAN
     end
     if self.replaying then
+      if opt ~= self.suspect.opt then machine_fault(self, self.suspect) end
       self.replaying = false
       judge(self, model)
       o:discard()
       decide(self)
       return NAN
     end
-    if self.wrong then return met(self, model, o, self.wrong) end
+    if self.wrong and name == "model" then return met(self, name, model, o, self.wrong) end
     local fine, norm = pcall(plain, o, given)
     if fine then
       self.updates = self.updates + 1
@@ -143,7 +159,7 @@ local function watch_opt(self, model, opt)
     end
     local value = tostring(norm):match("gradient norm is ([^,;]+)")
     if not value then error(norm, 0) end
-    return met(self, model, o, "the gradient norm is " .. shown(value))
+    return met(self, name, model, o, "the gradient norm is " .. shown(value))
   end
 end
 
@@ -171,7 +187,7 @@ end
 local function rollback(self)
   local from = self.run.saved
   if from < 1 then stop(self, "; there is none to go back to (save_every)") end
-  if not self.before then stop(self, "; no data is tracked, so no batch can be left out") end
+  if not self.before.data then stop(self, "; no data is tracked, so no batch can be left out") end
   if self.back.from ~= from then self.back = { from = from, batches = 0, times = 0 } end
   local back = self.back
   back.times = back.times + 1
@@ -219,7 +235,9 @@ end
 function Guard:done()
   if self.again then
     self.again, self.replaying = false, true
-    self.run.tracked.data:load_state(self.before)
+    for _, name in ipairs(self.small) do
+      self.run.tracked[name]:load_state(self.before[name])
+    end
     return "again"
   end
   if self.replaying then machine_fault(self, self.suspect) end -- the body took another way
@@ -243,6 +261,21 @@ local function skipped_before(dir)
   return n
 end
 
+-- a model and the optimiser that goes with it: model and opt, critic and critic_opt
+local function watch(self)
+  local things = self.run.tracked
+  for _, name in ipairs(options.keys(things)) do
+    local thing = things[name]
+    if type(thing) == "table" and thing.parameters and thing.tap then
+      local optimiser = things[name == "model" and "opt" or name .. "_opt"]
+      watch_model(self, thing)
+      if optimiser and optimiser.discard then watch_opt(self, name, thing, optimiser) end
+    elseif tracked.is_small(name, thing) then
+      self.small[#self.small + 1] = name
+    end
+  end
+end
+
 --- @param run Run
 --- @param opt? {policy: string?, most: integer?, batches: integer?}
 function Guard.new(run, opt)
@@ -258,13 +291,9 @@ function Guard.new(run, opt)
     end
   end
   local self = setmetatable({ run = run, policy = o.policy, most = o.most, batches = o.batches,
-                              calls = {}, updates = 0, back = {},
+                              calls = {}, updates = 0, back = {}, small = {},
                               skipped = run.resumed and skipped_before(run.dir) or 0 }, Guard)
-  local model, optimiser = run.tracked.model, run.tracked.opt
-  if model and model.parameters and model.tap then
-    watch_model(self, model)
-    if optimiser and optimiser.discard then watch_opt(self, model, optimiser) end
-  end
+  watch(self)
   return self
 end
 

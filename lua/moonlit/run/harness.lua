@@ -5,6 +5,7 @@ local options = require "moonlit.options"
 
 local harness = {
   scratch = nil, -- moonlit check: the directory that a run gets, whatever it asks for
+  stop_at = nil, -- a replay: the step to end the process after
   help = { "--out DIR     the run's directory", "--resume      go on with the run that is there",
            "--threads N   kernel threads", "--quiet       no progress",
            "--from NAME   a pipeline's: this stage and those after it anew",

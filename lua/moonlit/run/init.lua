@@ -21,6 +21,7 @@ local progress = require "moonlit.run.progress"
 local record = require "moonlit.run.record"
 local speed = require "moonlit.run.speed"
 local tensorboard = require "moonlit.run.tensorboard"
+local tracked = require "moonlit.run.tracked"
 local must = files.must
 
 local Run = setmetatable({}, { __index = record.methods })
@@ -47,17 +48,20 @@ local function close_logs(self)
 end
 
 --- @param path string  the default directory; --out replaces it
---- @param opt {steps: integer, seed: integer?, save_every: integer?, keep: integer?}
----        save_every: steps between checkpoints, 0 = only the last; keep: checkpoints kept, 0 = all
+--- @param opt {steps: integer, seed: integer?, save_every: integer?, keep: integer?, hash_every:
+---        integer?}  save_every: steps between checkpoints, 0 = only the last; keep: checkpoints
+---        kept, 0 = all; hash_every: steps between hashes of the weights in hashes.log, which
+---        checkpoints have anyway
 local function new(path, opt)
   if type(path) ~= "string" then error("run: path must be a string, got " .. type(path), 3) end
-  local o = options(opt, { steps = options.required, seed = 0, save_every = 0, keep = 2 }, "run", 4)
-  for _, name in ipairs { "steps", "seed", "save_every", "keep" } do
+  local o = options(opt, { steps = options.required, seed = 0, save_every = 0, keep = 2,
+                             hash_every = 0 }, "run", 4)
+  for _, name in ipairs { "steps", "seed", "save_every", "keep", "hash_every" } do
     record.whole(o, name, 0, "run", 3)
   end
   local self = setmetatable({ total = o.steps, seed = o.seed, keep = o.keep,
-                              save_every = o.save_every, step = 0, saved = -1, tokens = 0,
-                              seconds = 0, tracked = {} }, Run)
+                              save_every = o.save_every, hash_every = o.hash_every, step = 0,
+                              saved = -1, tokens = 0, seconds = 0, tracked = {} }, Run)
   record.open(self, path, { kind = "run", steps = o.steps, seed = o.seed })
   files.mkdir(self.dir .. "/ckpt")
   checkpoint.clean(self.dir)
@@ -80,13 +84,15 @@ local function resume(self)
 end
 
 --- What checkpoints hold and resume restores. Called once, before the loop.
---- @param things {model: table, opt: table?, data: table?, tok: table?}
+--- @param things table  model, and opt, data and tok, which have a part in the run; and whatever
+---   else has state() and load_state(state), by any name: a critic, its optimiser, a controller
 function Run:track(things)
-  local opt = options.optional
-  self.tracked = options(things, { model = options.required, opt = opt, data = opt, tok = opt },
-                         "run:track")
-  local data = self.tracked.data
-  if data and data.reseed then data:reseed(self.seed) end
+  if self.logs then error("run:track: called twice", 2) end
+  tracked.check(things)
+  self.tracked = things
+  for _, name in ipairs(options.keys(things)) do
+    if things[name].reseed then things[name]:reseed(self.seed) end
+  end
   if self.resumed then resume(self) end
   open_logs(self)
   record.note(self, "%s at step %d of %d", self.resumed and "resumed" or "started", self.step,
@@ -114,14 +120,19 @@ end
 
 -- ---- the loop ----
 
+local function hash_weights(self, logged)
+  local parameters = self.tracked.model.parameters
+  local weights = parameters and ckpt.hash(parameters(self.tracked.model))
+  if weights and logged then
+    self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights))
+  end
+  return weights
+end
+
 -- scheduled: a step that is saved in every run of these knobs, however often it is stopped; the
 -- logs of two runs must not differ by the others
 local function save(self, scheduled)
-  local parameters = self.tracked.model.parameters
-  local weights = parameters and ckpt.hash(parameters(self.tracked.model))
-  if weights and scheduled then
-    self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights))
-  end
+  local weights = hash_weights(self, scheduled)
   local sizes = {}
   for _, name in ipairs(LOGS) do
     must(self.logs[name]:flush())
@@ -159,7 +170,16 @@ local function end_step(self)
     self.session_tokens = self.session_tokens + data:tokens()
   end
   local due = self.save_every > 0 and self.step % self.save_every == 0
-  if due or self.step == self.total then save(self, true) end
+  if due or self.step == self.total then save(self, true)
+  elseif self.hash_every > 0 and self.step % self.hash_every == 0 then hash_weights(self, true) end
+end
+
+-- a replay is through
+local function leave(self)
+  if self.saved ~= self.step then save(self) end
+  close_logs(self)
+  record.close(self)
+  os.exit(0, true)
 end
 
 local function next_step(self)
@@ -167,6 +187,7 @@ local function next_step(self)
   if what == "back" then self.current = nil end
   if self.current and not what then end_step(self) end
   if core.sys.signal() and not self.current then stop(self) end
+  if harness.stop_at and self.step >= harness.stop_at then leave(self) end
   if self.step >= self.total then return nil end
   self.current = self.step + 1
   self.watch:begin()
@@ -184,7 +205,7 @@ function Run:steps()
     self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
     return check.steps(self)
   end
-  check.start(self)
+  if not harness.stop_at then check.start(self) end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)

@@ -8,6 +8,7 @@ local files = require "moonlit.run.files"
 local harness = require "moonlit.run.harness"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local origin = require "moonlit.run.origin"
 local results = require "moonlit.run.results"
 local version = require "moonlit.version"
 local must = files.must
@@ -76,7 +77,9 @@ function record.open(self, path, what)
   self.info = record.environment()
   for _, name in ipairs(options.keys(what)) do self.info[name] = what[name] end
   self.info.status, self.info.last = "running", json.array {}
+  local own = true -- what is resumed stays what it was: a recipe from elsewhere is not signed
   if resumed then
+    own = origin.own(dir)
     local info = must(json.load(dir .. "/run.json"))
     check_config(dir)
     if info.status == "finished" and info.steps == what.steps then repeat_last(info) end
@@ -86,6 +89,7 @@ function record.open(self, path, what)
     if source then must(ckpt.write(dir .. "/recipe.lua", source)) end
   end
   must(json.save(dir .. "/config.json", harness.config))
+  self.info.origin = own and origin.sign(dir) or nil
   record.write_info(self)
 end
 

@@ -15,55 +15,18 @@ Left as they are: loss the mean over the learned tokens of the whole batch (2 ro
 here, so that a mean of means would show), gradient norm clipped at 1, packing off, no dropout.
 """
 import json
+import os
+import sys
 import tempfile
 
 import torch
 from datasets import Dataset
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"]
-
-# one statement a line; trim_blocks and lstrip_blocks are on
-TEMPLATE = """{% for m in messages %}
-{{ '<|im_start|>' + m.role + '\\n' -}}
-{% if m.role == 'assistant' %}
-{% generation %}
-{{ m.content or '' -}}
-{% for c in m.tool_calls or [] %}
-{{ '' if loop.first and not m.content else '\\n' -}}
-{{ '<tool_call>\\n{"name": ' + c.function.name | tojson + ', "arguments": ' -}}
-{{ c.function.arguments | tojson + '}\\n</tool_call>' -}}
-{% endfor %}
-{{ '<|im_end|>' -}}
-{% endgeneration %}
-{% else %}
-{{ m.content + '<|im_end|>' -}}
-{% endif %}
-{{ '\\n' -}}
-{% endfor %}"""
-
-
-def byte_alphabet():
-    """Bytes as the characters that byte-level tokenizers write them with."""
-    shown = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b <= 255]
-    hidden = [b for b in range(256) if b not in shown]
-    return {**{b: chr(b) for b in shown}, **{b: chr(256 + i) for i, b in enumerate(hidden)}}
-
-
-def tokenizer():
-    """A byte is its own id; the special tokens follow."""
-    t = Tokenizer(models.BPE(vocab={c: b for b, c in byte_alphabet().items()}, merges=[]))
-    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    t.decoder = decoders.ByteLevel()
-    t.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in SPECIAL])
-    fast = PreTrainedTokenizerFast(tokenizer_object=t, eos_token="<|im_end|>",
-                                   pad_token="<|endoftext|>", model_max_length=256)
-    fast.chat_template = TEMPLATE
-    assert fast.convert_tokens_to_ids(SPECIAL) == [256, 257, 258, 259, 260]
-    return fast
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from chatml import CONFIG, tokenizer, weights  # noqa: E402
 
 
 def conversations(count):
@@ -89,21 +52,9 @@ def conversations(count):
         yield m
 
 
-def small_llama():
-    torch.manual_seed(11)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=261, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
-        rms_norm_eps=1e-5, tie_word_embeddings=True, initializer_range=0.1,
-        bos_token_id=None, eos_token_id=258, pad_token_id=256, attention_dropout=0.0))
-
-
-def weights(model, prefix):
-    return {prefix + n: p.detach().clone().contiguous() for n, p in model.named_parameters()}
-
-
 torch.set_num_threads(1)
-rows, model = list(conversations(80)), small_llama()
+torch.manual_seed(11)
+rows, model = list(conversations(80)), LlamaForCausalLM(CONFIG)
 out = weights(model, "start.")
 with tempfile.TemporaryDirectory() as scratch:
     trainer = SFTTrainer(

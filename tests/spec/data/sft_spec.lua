@@ -4,6 +4,7 @@
 local bytetok = require "bytetok"
 local kit = require "kit"
 local ml = require "moonlit"
+local trl = require "trl"
 
 local PATH = "tests/golden/sft/"
 local golden = assert(ml.json.load(PATH .. "data.json"))
@@ -20,30 +21,6 @@ local function padded(rows)
   return { ids = ml.tensor(ids, { dtype = "i64" }), mask = ml.tensor(mask) }
 end
 
-local function model_of(weights)
-  local model = ml.model { preset = "llama", layers = 2, dim = 32, hidden = 48, heads = 4,
-                           kv_heads = 2, vocab = 261, context = 256, eps = 1e-5, theta = 10000,
-                           tied = true, dtype = "f32" }
-  local start = {}
-  for _, p in ipairs(model:parameters()) do
-    start[p.name] = assert(weights["start." .. p.name], p.name)
-  end
-  model:load_state(start)
-  return model
-end
-
--- |ours - theirs| / |theirs - start|, over all weights
-local function difference(model, weights)
-  local apart, change = 0, 0
-  for _, p in ipairs(model:parameters()) do
-    local theirs = weights["end." .. p.name]:to("f64")
-    local function square(t) return (t * t):sum():item() end
-    apart = apart + square(p.tensor:detach():to("f64") - theirs)
-    change = change + square(weights["start." .. p.name]:to("f64") - theirs)
-  end
-  return math.sqrt(apart / change)
-end
-
 describe("SFT beside TRL", function()
   it("makes the same rows and masks", function()
     assert.are.equal(80, #golden.rows)
@@ -58,10 +35,8 @@ describe("SFT beside TRL", function()
   for _, micro in ipairs { 4, 2 } do
     it("takes the same twenty steps, rows at once: " .. micro, function()
       local weights = assert(ml.ckpt.load(PATH .. "weights.safetensors"))
-      local model = model_of(weights)
-      -- the optimiser of the golden run: no decay, torch's betas and eps, clipping at 1
-      local opt = ml.optim.adamw(model:parameters(),
-        { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 0 })
+      local model = trl.model(weights, "start.")
+      local opt, start = trl.optimizer(model), trl.snapshot(model)
       for step = 1, 20 do
         local sum, tokens = 0, 0
         for first = 4 * step - 3, 4 * step, micro do
@@ -74,7 +49,7 @@ describe("SFT beside TRL", function()
         kit.near(sum / tokens, golden.losses[step], 1e-5)
         kit.near(norm, golden.norms[step], 1e-4)
       end
-      local d = difference(model, weights)
+      local d = trl.difference(model, start, weights, "end.")
       assert.is_true(d <= 1e-3, "relative difference of the change: " .. d)
     end)
   end

@@ -5,7 +5,8 @@ local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 
 local place
-local STAGES = { "curate", "tokenizer", "baselines", "pretrain", "midtrain", "sft" }
+local STAGES = { "curate", "tokenizer", "baselines", "pretrain", "midtrain", "sft", "reward", "dpo",
+                 "ppo", "grpo" }
 
 local function quickstart(arguments)
   local pipe = io.popen(("lua5.4 recipes/quickstart.lua size=small --quiet --out %s/q %s 2>&1")
@@ -41,7 +42,8 @@ describe("quickstart", function()
 
   it("gives the weights that README.md prints", function()
     local readme = files.read "README.md"
-    for _, dir in ipairs { "04-pretrain", "05-midtrain", "06-sft" } do
+    for i = 4, #STAGES do
+      local dir = ("%02d-%s"):format(i, STAGES[i])
       local last = load(dir .. "/run.json").last
       local line = last[#last]:match "^weights (sha256 %x+)$"
       local want = ("%s %s"):format(dir:match "%-(.*)", line:match "%x+$")

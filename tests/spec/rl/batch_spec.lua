@@ -62,10 +62,14 @@ describe("rl.batch", function()
   end)
 
   it("goes through long lists in parts", function()
-    local list = ml.rl.batches(samples(), { rows = 2 })
-    assert.are.equal(2, #list)
-    assert.are.same({ 2, 4 }, list[1].ids:shape())
-    assert.are.same({ 1, 3 }, list[2].ids:shape())
+    local list, shapes, seen = samples(), {}, 0
+    for batch, part in ml.rl.batches(list, { rows = 2 }) do
+      shapes[#shapes + 1] = batch.ids:shape()
+      for i, s in ipairs(part) do assert.are.equal(list[seen + i], s) end
+      seen = seen + #part
+    end
+    assert.are.same({ { 2, 4 }, { 1, 3 } }, shapes)
+    assert.are.equal(#list, seen)
   end)
 
   it("says what is wrong", function()

@@ -32,8 +32,8 @@ describe("rl.rollout", function()
   kit.leakcheck(before_each, after_each)
 
   for _, dtype in ipairs { "f32", "bf16-amx" } do
-    -- 2 x (4 x 250 + 4 x 1250): six thousand sequences a tier
-    for _, case in ipairs { { 250, 1 }, { 1250, 0.7 } } do
+    -- 4 x 250 + 4 x 2250: ten thousand sequences a tier
+    for _, case in ipairs { { 250, 1 }, { 2250, 0.7 } } do
       local count, temperature = table.unpack(case)
       it(("keeps the bits of a training forward: %s, %d sequences at %g"):format(
           dtype, 4 * count, temperature), function()
@@ -44,7 +44,7 @@ describe("rl.rollout", function()
         local drawn, lengths, seen = 0, {}, 0
         for _, s in ipairs(samples) do drawn, lengths[s.tokens] = drawn + s.tokens, true end
         for n = 1, 20 do assert.is_true(lengths[n], "no reply of " .. n .. " tokens") end
-        for _, batch in ipairs(ml.rl.batches(samples, { rows = 64 })) do
+        for batch in ml.rl.batches(samples, { rows = 64 }) do
           local wrong, n, off = differences(model, batch, temperature)
           assert.are.equal(0, wrong)
           assert.are.equal(0, off)

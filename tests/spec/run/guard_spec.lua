@@ -130,6 +130,31 @@ describe("a run's guard", function()
     assert.matches("there is none to go back to", text, 1, true)
   end)
 
+  it("puts all that is tracked back before it runs a step again", function()
+    local function coefficient(arguments, name)
+      local code, text = recipe("critic=true policy=skip " .. arguments .. out(name))
+      assert.are.equal(0, code, text)
+      local lines = metrics(name)
+      assert.are.equal(14, #lines)
+      return lines[14].coef, lines[7], text
+    end
+    local plain = coefficient("", "calm")
+    local same, line = coefficient("plant=output at=model.layers.1", "put_back")
+    assert.are.equal(plain, same)
+    assert.are.equal("the output of model.layers.1", line.module)
+    local code, text = recipe("critic=true plant=gradient" .. out "put_back_stop")
+    assert.are.equal(1, code)
+    assert.matches("the gradient of lm_head.weight (the same bits when run again)", text, 1, true)
+  end)
+
+  it("names the module of a critic, too", function()
+    local code, text = recipe("critic=true plant=critic" .. out "critic")
+    assert.are.equal(1, code)
+    assert.matches("step 7: the gradient norm is nan, first in critic: the gradient of "
+                   .. "score.weight (not run again)", text, 1, true)
+    assert.is_nil(text:find("traceback", 1, true))
+  end)
+
   it("refuses what it does not know", function()
     local code, text = recipe("policy=skipp" .. out "typo")
     assert.are.equal(1, code)

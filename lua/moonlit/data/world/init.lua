@@ -17,8 +17,10 @@ local draw = require "moonlit.data.world.draw"
 local manners = require "moonlit.data.world.manners"
 local options = require "moonlit.options"
 local pages = require "moonlit.data.world.pages"
+local tools = require "moonlit.data.tools"
 
-local World = { gold = manners.gold, preferred = manners.preferred }
+local World = { gold = manners.gold, preferred = manners.preferred,
+                tools = { calculator = tools.calculator } }
 World.__index = World
 World.__name = "moonlit.World"
 
@@ -149,8 +151,8 @@ local tasks = {
 }
 
 --- Items to measure with: { messages = that end with the user's, answer = the reply in full }; sums
---- have a plain `prompt` besides, the calculator the `call` and the `result`; the answer of style is
---- the right statement, however it is said.
+--- have a plain `prompt` besides, the calculator the `call` and the `result`; the answer of style
+--- is the right statement, however it is said.
 --- @return table<string, table[]>
 function World:tasks(part, n)
   local out = {}

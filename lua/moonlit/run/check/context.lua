@@ -2,6 +2,7 @@
 local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
+local options = require "moonlit.options"
 
 local context = {}
 
@@ -95,6 +96,18 @@ local function muon_room(c)
   return sum
 end
 
+-- gradients of the other models that are tracked: a critic's
+local function other_gradients(things)
+  local sum = 0
+  for _, name in ipairs(options.keys(things)) do
+    local thing = things[name]
+    if name ~= "model" and type(thing) == "table" and thing.parameters and thing.memory then
+      sum = sum + bytes(thing:parameters())
+    end
+  end
+  return sum
+end
+
 -- steps a run keeps checkpoints of, at its end
 local function kept(run)
   local all = run.save_every > 0 and math.max(1, run.total // run.save_every) or 1
@@ -104,6 +117,7 @@ end
 --- @param run Run  with what it tracks
 function context.new(run)
   collectgarbage() -- what preparing the data left over is no part of a step
+  core.sys.trim()
   local t = run.tracked
   local model, data = t.model, t.data
   local o = type(model) == "table" and model.options or {}
@@ -122,8 +136,8 @@ function context.new(run)
   c.flops = model and model.flops and model:flops { length = c.length or o.context }.train
   local lua = collectgarbage "count" * 1024 -- Lua's heap may double before it is swept
   c.memory = { now = context.anonymous(), free = free_memory(),
-               before = context.peak(),
-               more = e and e.weights + e.activations + muon_room(c)
+               before = context.peak(), activations = e and e.activations,
+               more = e and e.weights + e.activations + muon_room(c) + other_gradients(t)
                             + WORKSPACE * core.sys.threads() + lua or 0 }
   c.disk = { checkpoint = c.weights + c.moments + 1e5, kept = kept(run),
              there = #checkpoint.steps(run.dir), where = run.place or run.dir,
@@ -152,11 +166,33 @@ local function rates(c, given)
   end
 end
 
+-- rows of any number and length: what is learned in a step is what was learned in the first ones
+-- caches: bytes of the largest keys and values a model wrote with; their room is kept, and of
+-- another size than what a step takes
+local function forwards(c, list, caches)
+  local largest, most, tokens, passes = {}, 0, 0, 0 -- of each model; their rooms are apart
+  for _, f in ipairs(list) do
+    local length, before = math.max(1, f.length), largest[f.model] or 0
+    local now = f.model:memory({ batch = f.rows, length = length }).activations
+    largest[f.model] = math.max(before, now)
+    most = most + largest[f.model] - before
+    if f.step == 1 and f.model == c.model then
+      tokens, passes = tokens + f.rows * length, passes + 1
+    end
+  end
+  if most > 0 and c.memory.activations then
+    c.memory.more = c.memory.more - c.memory.activations + most + caches
+  end
+  c.step_tokens, c.passes = tokens, passes
+end
+
 --- Add what the first steps showed.
---- @param seen {calls: table[][], given: table?, updates: integer?, unchanged: boolean, losses:
----        number[], logged: boolean, seconds: number?}  calls: of each step
+--- @param seen {calls: table[][], forwards: table[], given: table?, updates: integer?, unchanged:
+---        boolean, losses: number[], logged: boolean, seconds: number?}  calls: of each step;
+---        forwards: { model =, step =, rows =, length = } of all that learns; caches: bytes
 function context.after(c, seen)
   c.batches, c.scored = {}, {}
+  forwards(c, seen.forwards, seen.caches)
   for _, call in ipairs(seen.calls[1] or {}) do
     if call.loss then c.batches[#c.batches + 1] = call.batch
     elseif call.updates == 0 then c.scored[#c.scored + 1] = call.batch.ids end -- PPO scores again

@@ -54,6 +54,17 @@ end
 
 local SLOW = 5 -- seconds; after a longer step one is enough
 
+-- rollouts keep keys and values
+local function observe_cache(model, seen)
+  local plain = model.cache
+  if not (plain and model.memory) then return end
+  function model.cache(m, slots, capacity)
+    local bytes = slots * (capacity or m.options.context) * m:memory().cache
+    seen.caches = math.max(seen.caches, bytes)
+    return plain(m, slots, capacity)
+  end
+end
+
 -- see what the body of the loop does: the optimiser's arguments, what is logged
 local function observe(run, seen)
   local opt = run.tracked.opt
@@ -66,6 +77,7 @@ local function observe(run, seen)
       return norm
     end
   end
+  observe_cache(run.tracked.model, seen)
   local plain = run.log
   function run.log(r, values)
     seen.logged = true
@@ -81,8 +93,14 @@ local function hash(c) return #c.parameters > 0 and ckpt.hash(c.parameters) or "
 local function end_of_step(c, seen, run, began)
   seen.seconds = core.sys.clock() - began
   local calls = {}
-  for i, call in ipairs(run.watch.calls) do
-    calls[i] = { batch = call.batch, loss = call.name == "loss", updates = call.updates }
+  for _, call in ipairs(run.watch.calls) do
+    seen.forwards[#seen.forwards + 1] = { model = call.model, step = #seen.calls + 1,
+                                          rows = call.batch.ids:size(1),
+                                          length = call.batch.ids:size(2) - 1 }
+    if call.model == c.model and call.name ~= "scores" then
+      calls[#calls + 1] = { batch = call.batch, loss = call.name == "loss",
+                            updates = call.updates }
+    end
   end
   seen.calls[#seen.calls + 1] = calls
   if #seen.calls == 1 then seen.unchanged = #c.parameters > 0 and hash(c) == seen.before end
@@ -92,7 +110,8 @@ end
 --- What run:steps() gives in a check: two steps, then an error that ends the recipe: { check.done,
 --- the context, what was found }.
 function check.steps(run)
-  local c, seen = context.new(run), { calls = {}, losses = {}, logged = false }
+  local c = context.new(run)
+  local seen = { calls = {}, forwards = {}, caches = 0, losses = {}, logged = false }
   local found = check.find("start", c)
   for _, m in ipairs(found) do
     if m.severe then error({ check.done, c, found }, 0) end

@@ -56,4 +56,14 @@ function format.cut(s, width)
   return s:sub(1, utf8.offset(s, width) - 1) .. "…"
 end
 
+--- The rows that stages are compared by, and those that only one of several stages has.
+function format.split(data)
+  local several, one = {}, {}
+  for _, row in ipairs(data.rows) do
+    local list = (#row.cells > 1 or #data.stages == 1) and several or one
+    list[#list + 1] = row
+  end
+  return several, one
+end
+
 return format

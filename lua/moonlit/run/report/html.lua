@@ -55,9 +55,9 @@ local function change(page, row)
        esc(format.number(b.value, row.unit)))
 end
 
-local function columns(data)
+local function columns(data, rows)
   local out, used = {}, {}
-  for _, row in ipairs(data.rows) do
+  for _, row in ipairs(rows) do
     for _, c in ipairs(row.cells) do used[c.stage] = true end
   end
   for s in ipairs(data.stages) do
@@ -87,16 +87,37 @@ local function metric_row(page, data, row, shown)
   page "</tr>"
 end
 
-local function results(page, data)
-  if #data.rows == 0 then return end
-  local shown = columns(data)
-  page '<h2 id="results">Results</h2><div class="card scroll"><table class="fold"><thead><tr>'
-  page '<th scope="col">metric</th>'
+local function comparison(page, data, rows)
+  local shown = columns(data, rows)
+  page '<div class="card scroll"><table class="fold"><thead><tr><th scope="col">metric</th>'
   for _, s in ipairs(shown) do page('<th scope="col">%s</th>', label(data.stages[s])) end
   if #shown > 1 then page '<th scope="col">before → after</th>' end
   page "</tr></thead><tbody>"
-  for _, row in ipairs(data.rows) do metric_row(page, data, row, shown) end
+  for _, row in ipairs(rows) do metric_row(page, data, row, shown) end
   page "</tbody></table></div>"
+end
+
+-- what only one stage measures: the stage is a column
+local function singles(page, data, rows)
+  page '<div class="card scroll" style="margin-top:16px"><table><thead><tr>'
+  page '<th scope="col">stage</th><th scope="col">metric</th><th scope="col">value</th>'
+  page "</tr></thead><tbody>"
+  for _, row in ipairs(rows) do
+    local c = row.cells[1]
+    page('<tr><td class="soft">%s</td>', label(data.stages[c.stage]))
+    page('<th scope="row">%s<span class="interval">%s</span></th>', esc(row.title), about(row))
+    cell(page, row, c, data.stages[c.stage], scale(row))
+    page "</tr>"
+  end
+  page "</tbody></table></div>"
+end
+
+local function results(page, data)
+  if #data.rows == 0 then return end
+  page '<h2 id="results">Results</h2>'
+  local several, one = format.split(data)
+  if #several > 0 then comparison(page, data, several) end
+  if #one > 0 then singles(page, data, one) end
   page '<p class="soft small" style="margin-top:8px">Bold: the best of a row. Below a value: its '
   page '95 % interval. A change in grey lies within the intervals.</p>'
 end

@@ -32,17 +32,19 @@ local function cell(c, unit)
   return value
 end
 
-local function results(out, data)
-  if #data.rows == 0 then return end
-  local head, place, rows = { "metric" }, {}, {}
+local function comparison(out, data, several)
+  local head, place, rows, used = { "metric" }, {}, {}, {}
+  for _, row in ipairs(several) do
+    for _, c in ipairs(row.cells) do used[c.stage] = true end
+  end
   for s, stage in ipairs(data.stages) do
-    if #stage.metrics > 0 then
+    if used[s] then
       head[#head + 1] = esc(stage.title)
       place[s] = #head
     end
   end
   head[#head + 1] = "before → after"
-  for i, row in ipairs(data.rows) do
+  for i, row in ipairs(several) do
     local line = { esc(row.title) }
     for k = 2, #head do line[k] = "" end
     for _, c in ipairs(row.cells) do line[place[c.stage]] = cell(c, row.unit) end
@@ -53,8 +55,24 @@ local function results(out, data)
     end
     rows[i] = line
   end
-  out[#out + 1] = "## Results\n"
   add_table(out, head, rows)
+end
+
+local function singles(out, data, one)
+  local rows = {}
+  for i, row in ipairs(one) do
+    local c = row.cells[1]
+    rows[i] = { esc(data.stages[c.stage].title), esc(row.title), cell(c, row.unit) }
+  end
+  add_table(out, { "stage", "metric", "value" }, rows)
+end
+
+local function results(out, data)
+  if #data.rows == 0 then return end
+  out[#out + 1] = "## Results\n"
+  local several, one = format.split(data)
+  if #several > 0 then comparison(out, data, several) end
+  if #one > 0 then singles(out, data, one) end
   out[#out + 1] = "Bold: the best of a row. In brackets: 95 % intervals.\n"
 end
 
