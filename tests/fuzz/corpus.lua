@@ -206,8 +206,8 @@ tokenizer("digits", '{"type":"Split"', '{"type":"Digits","individual_digits":tru
 tokenizer("removed", "Isolated", "Removed")
 tokenizer("merged", "Isolated", "MergedWithNext")
 tokenizer("metaspace", shape:match '"pre_tokenizer".-"ByteLevel"}',
-          '"pre_tokenizer":{"type":"Metaspace","replacement":"\u2581"},'
-          .. '"decoder":{"type":"Metaspace","replacement":"\u2581"}')
+          '"pre_tokenizer":{"type":"Metaspace","replacement":"\\u2581"},'
+          .. '"decoder":{"type":"Metaspace","replacement":"\\u2581"}')
 tokenizer("template", '"decoder"', '"post_processor":{"type":"TemplateProcessing"},"decoder"')
 tokenizer("cut", '"merges":["a b"', "")
 

@@ -35,8 +35,29 @@ local function show(what, text, want, got)
     type(got) == "table" and table.concat(got, " ") or ("%q"):format(got)))
 end
 
-local texts, wrong = read "texts", { ids = 0, special = 0, decoded = 0, back = 0, broken = 0 }
+-- first and last byte of each token, from 0 and behind, moved to whole characters as theirs are
+local function whole_spans(s, spans)
+  local out = {}
+  for i = 1, #spans, 2 do
+    local a, b = spans[i], spans[i + 1]
+    while a > 1 and a <= #s and s:byte(a) & 0xc0 == 0x80 do a = a - 1 end
+    while b >= a and b < #s and s:byte(b + 1) & 0xc0 == 0x80 do b = b + 1 end
+    out[i], out[i + 1] = a - 1, b
+  end
+  return out
+end
+
+-- what the streaming decoder makes of ids; it never gives a part of a character
+local function streamed(ids)
+  local put, out = tok:decoder(), {}
+  for k, id in ipairs(ids) do out[k] = put(id) end
+  return table.concat(out) .. put(nil)
+end
+
+local texts = read "texts"
+local wrong = { ids = 0, special = 0, spans = 0, streamed = 0, decoded = 0, back = 0, broken = 0 }
 local plain, default, decoded = read "plain", read "default", read "decoded"
+local spans = read "spans"
 local ours, ours_special = tok:encode_all(texts), tok:encode_all(texts, { special = true, add = true })
 local rewrites = not (tok:decode(tok:encode "e\u{301}") == "e\u{301}")
 local level = tok.file.level and not rewrites and tok:missing() == ""
@@ -50,7 +71,16 @@ for i, s in ipairs(texts) do
     wrong.special = wrong.special + 1
     show("special", s, want_special, ours_special[i])
   end
+  if spans[i] then
+    local _, info = tok:encode(s, { special = true, spans = true })
+    local want_spans, got = ids_of(spans[i]), whole_spans(s, info.spans)
+    if not same(want_spans, got) then
+      wrong.spans = wrong.spans + 1
+      show("spans", s, want_spans, got)
+    end
+  end
   local back = tok:decode(want_special)
+  if i % 10 == 0 and streamed(want_special) ~= back then wrong.streamed = wrong.streamed + 1 end
   if back ~= decoded[i] then
     wrong.decoded = wrong.decoded + 1
     show("decode", s, decoded[i], back)
@@ -66,9 +96,10 @@ for i, s in ipairs(broken) do
     show("broken", s, ids_of(broken_ids[i]), ids)
   end
 end
-print(("%d texts, %d with other ids, %d with special tokens, %d decoded otherwise; "
-  .. "%d byte strings, %d otherwise; %d not given back"):format(#texts, wrong.ids, wrong.special,
-  wrong.decoded, #broken, wrong.broken, wrong.back))
+print(("%d texts, %d with other ids, %d with special tokens, %d decoded otherwise, %d streamed "
+  .. "otherwise, %d of %d other spans; %d byte strings, %d otherwise; %d not given back"):format(
+  #texts, wrong.ids, wrong.special, wrong.decoded, wrong.streamed, wrong.spans, #spans, #broken,
+  wrong.broken, wrong.back))
 for _, n in pairs(wrong) do
   if n > 0 then os.exit(1) end
 end

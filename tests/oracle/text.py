@@ -1,6 +1,6 @@
 """text.py [STRINGS] -- our tokenizers against Hugging Face's `tokenizers` and tiktoken, on real files
 (GPT-2, cl100k, o200k, DeepSeek, Anthropic, SmolLM2) and on ones trained here: ids with and without
-special tokens, decoded text, and text that is not UTF-8. Run by `make oracle-text` from the top of
+special tokens, where they stand, decoded text, and text that is not UTF-8. Run by `make oracle-text` from the top of
 the checkout; downloads into build/oracle. text.py 0 --fixture writes tests/golden/tokenizer/kinds."""
 import base64
 import glob
@@ -100,11 +100,22 @@ def tiktoken_kind(name, lines):
             "decode": lambda lists: [enc.decode_bytes(x) for x in lists], "broken": broken}
 
 
+def byte_spans(text, spans):
+    """spans in characters as spans in bytes, one after the other"""
+    at = [0]
+    for c in text:
+        at.append(at[-1] + len(c.encode()))
+    return [at[x] for span in spans for x in span]
+
+
 def hf_kind(name, path):
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, processors
     default, plain = Tokenizer.from_file(path), Tokenizer.from_file(path)
     plain.encode_special_tokens = True
+    bare = Tokenizer.from_file(path)
+    bare.post_processor = processors.Sequence([])  # those of bytes take the spaces off a span
     return {"name": name, "path": path,
+            "spans": lambda t: [byte_spans(s, e.offsets) for s, e in zip(t, bare.encode_batch(t))],
             "plain": lambda t: [e.ids for e in plain.encode_batch(t, add_special_tokens=False)],
             "default": lambda t: [e.ids for e in default.encode_batch(t)],
             "decode": lambda lists: [s.encode() for s in
@@ -128,6 +139,7 @@ def compare(kind, texts, broken):
     write(base + ".plain", pack_ids(plain))
     write(base + ".default", pack_ids(default))
     write(base + ".decoded", kind["decode"](default))
+    write(base + ".spans", pack_ids(kind["spans"](texts)) if "spans" in kind else [])
     write(base + ".broken", broken)
     write(base + ".broken_ids", pack_ids([kind["broken"](s) for s in broken])
           if "broken" in kind else [])

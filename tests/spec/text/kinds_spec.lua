@@ -119,7 +119,7 @@ describe("encode", function()
   end)
 
   it("gives up on a pattern that turns back for ever", function()
-    for _, pattern in ipairs { "(a|aa)+[b-d]x", "(?:a{1,100}){1,100}[cd]" } do
+    for _, pattern in ipairs { "(a|aa)+[b-d][x-z]", "(?:a{1,100}){1,100}[cd]" } do
       local from = os.clock()
       local fine, err = pcall(bytes(pattern).encode, bytes(pattern), ("a"):rep(100000) .. "b")
       assert.is_false(fine)
