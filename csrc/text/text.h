@@ -1,6 +1,6 @@
 /* text.h -- byte-pair encoding (Sennrich et al. 2016) of texts. On its way a text meets tokens of
-** its own (added.c), is rewritten and cut into pieces (steps.c, normal.c, regex.c), and each piece's
-** pairs of tokens are merged by rank (merge.c). A token is a byte string and an id from 0. */
+** its own (added.c), is rewritten and cut into pieces (steps.c, normal.c, regex.c), and each
+** piece's pairs of tokens are merged by rank (merge.c). A token is a byte string and an id. */
 #ifndef ML_TEXT_H
 #define ML_TEXT_H
 

@@ -1,5 +1,5 @@
 -- text.lua train THREADS FILE OUT PATTERN | encode THREADS FILE TOKENIZER | linear TOKENIZER
--- Our half of text.sh: a row of figures, tab-separated. Documents are lines of FILE, about 4 KB each.
+-- Our half of text.sh: a row of figures, tab-separated. Documents are lines of FILE, 4 KB each.
 local core = require "moonlit.core"
 local ml = require "moonlit"
 

@@ -215,7 +215,9 @@ tokenizer("cut", '"merges":["a b"', "")
 
 for kind = 0, 6 do
   local k = string.char(kind)
-  write("encode", "words" .. kind, k .. "abc ab  aaaa <|e|> x<w>y <w> <l> <l>\t<r>  <b> \n\n'S e\u{301}")
-  write("encode", "marks" .. kind, k .. "a\u{323}\u{301}\u{1100}\u{1161}\u{11a8}\u{ff76}\u{ff9e}\u{2581}\u{2581}")
+  write("encode", "words" .. kind, k .. "abc ab  aaaa <|e|> x<w>y <w> <l> <l>\t<r>  <b> \n\n'S "
+        .. "e\u{301}")
+  write("encode", "marks" .. kind, k .. "a\u{323}\u{301}\u{1100}\u{1161}\u{11a8}\u{ff76}\u{ff9e}"
+        .. "\u{2581}\u{2581}")
   write("encode", "bytes" .. kind, k .. "\xff\xc3ab\xe2\x96 \u{4f60}\xe2\x96\x81\x80<|e|\xc3\xa9")
 end

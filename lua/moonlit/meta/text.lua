@@ -8,8 +8,8 @@ local core = {}
 ---@class moonlit.core.text
 core.text = {}
 
---- An encoder. Bytes that have no token are left out; a merge needs two tokens and the one it makes.
---- > (select(2, core.text.bpe { tokens = { "a", "a" }, merges = {} }))  --> tokens 0 and 1 are the same
+--- An encoder. Bytes that have no token are left out; a merge needs two tokens and what it makes.
+--- > (select(3, core.text.bpe { tokens = { "a", "a" }, merges = {} }))  --> format
 ---@param spec moonlit.core.TokenizerSpec
 ---@return moonlit.CoreBpe|nil
 ---@return string? message
@@ -35,8 +35,8 @@ function core.text.bpe(spec) end
 
 ---@class moonlit.core.TokenizerStep
 ---@field kind string     "form", "prepend", "replace" or "cut"
----@field how string      a form's name; "always", "unless" (it is there), "first" (of the text, unless
----  it is there); "all"; "isolated", "removed", "previous", "next", "contiguous"
+---@field how string      a form's name; "always", "unless" (it is there), "first" (of the text,
+---  unless it is there); "all"; "isolated", "removed", "previous", "next", "contiguous"
 ---@field pattern? string  PCRE2, of replace and cut
 ---@field linear? boolean  the pattern is known to take time as its text is long: no limit is needed
 ---@field invert? boolean  of cut: what lies between the matches are the matches

@@ -187,8 +187,8 @@ local function read(t)
   return spec
 end
 
---- What core.text.bpe takes, with `file`, what only a file and decoding need; nil, what is wrong and
---- a code: "unsupported" for a kind that is not known here, "format" for what is broken.
+--- What core.text.bpe takes, with `file`, what only a file and decoding need; nil, what is wrong
+--- and a code: "unsupported" for a kind that is not known here, "format" for what is broken.
 --- @param t table  what the file holds
 function hf.read(t) return wrong.catch(read, t) end
 

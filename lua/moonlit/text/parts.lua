@@ -148,7 +148,9 @@ local function template(p)
                    shown(name))
     end
   end
-  if ids == before then wrong.format "post_processor: TemplateProcessing: single has no Sequence" end
+  if ids == before then
+    wrong.format "post_processor: TemplateProcessing: single has no Sequence"
+  end
   return { before = before, after = after }
 end
 
