@@ -154,7 +154,7 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-deps race bits chain anchor fuzz soak crash
+.PHONY: bench bench-deps race bits chain crash anchor fuzz soak oracle-text
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
@@ -173,6 +173,9 @@ soak: all
 	@$(LUA) tests/soak.lua
 fuzz:
 	@sh tests/fuzz/run.sh $(FUZZ_SECONDS)
+oracle-text: all   # our tokenizers against tokenizers and tiktoken, on real files: tests/oracle/text.py
+	@$(PY) -m pip install -q tokenizers tiktoken gguf
+	@HF_HUB_OFFLINE=1 $(PY) tests/oracle/text.py 100000
 
 .PHONY: lint fmt clean install help
 lint:
@@ -187,4 +190,4 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench race bits chain crash anchor soak fuzz lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench race bits chain crash anchor soak fuzz oracle-text lint fmt clean    SAN=address|undefined|thread'

@@ -23,7 +23,7 @@ static uint64_t mix(uint64_t h) {
   return h ^ h >> 32;
 }
 
-static uint64_t hash_of(ml_bytes s) {
+uint64_t ml_strings_hash(ml_bytes s) {
   uint64_t h = 0x9e3779b97f4a7c15u ^ s.n;
   size_t i = 0;
   for (; i + 8 <= s.n; i += 8) {
@@ -36,18 +36,18 @@ static uint64_t hash_of(ml_bytes s) {
 }
 
 /* a power of two of slots, at most half of them in use; hash_at gives each number's hash */
-#define GROW(t, hash_at)                                                              \
-  do {                                                                                \
-    int64_t slots = (t)->slots ? (t)->slots * 2 : 64;                                 \
-    int64_t *slot = ml_alloc0((size_t)slots * sizeof *slot);                          \
-    if (!slot) return ML_ENOMEM;                                                      \
-    for (int64_t i = 0; i < (t)->count; i++) {                                        \
-      uint64_t at = (hash_at) & (uint64_t)(slots - 1);                                \
-      while (slot[at]) at = (at + 1) & (uint64_t)(slots - 1);                         \
-      slot[at] = i + 1;                                                               \
-    }                                                                                 \
-    ml_free((t)->slot);                                                               \
-    (t)->slot = slot, (t)->slots = slots;                                             \
+#define GROW(t, hash_at)                                                                           \
+  do {                                                                                             \
+    int64_t slots = (t)->slots ? (t)->slots * 2 : 64;                                              \
+    int64_t *slot = ml_alloc0((size_t)slots * sizeof *slot);                                       \
+    if (!slot) return ML_ENOMEM;                                                                   \
+    for (int64_t i = 0; i < (t)->count; i++) {                                                     \
+      uint64_t at = (hash_at) & (uint64_t)(slots - 1);                                             \
+      while (slot[at]) at = (at + 1) & (uint64_t)(slots - 1);                                      \
+      slot[at] = i + 1;                                                                            \
+    }                                                                                              \
+    ml_free((t)->slot);                                                                            \
+    (t)->slot = slot, (t)->slots = slots;                                                          \
   } while (0)
 
 /* ---- strings ---- */
@@ -70,7 +70,7 @@ static uint64_t slot_of(const ml_strings *t, ml_bytes s, uint64_t h) {
 }
 
 int64_t ml_strings_find(const ml_strings *t, ml_bytes s) {
-  return t->slots ? t->slot[slot_of(t, s, hash_of(s))] - 1 : -1;
+  return t->slots ? t->slot[slot_of(t, s, ml_strings_hash(s))] - 1 : -1;
 }
 
 static int strings_room(ml_strings *t, size_t bytes) {
@@ -89,7 +89,7 @@ static int strings_room(ml_strings *t, size_t bytes) {
 
 int ml_strings_add(ml_strings *t, ml_bytes s, int64_t *number) {
   if (t->count * 2 >= t->slots) GROW(t, t->hash[i]);
-  uint64_t h = hash_of(s), at = slot_of(t, s, h);
+  uint64_t h = ml_strings_hash(s), at = slot_of(t, s, h);
   *number = t->slot[at] - 1;
   if (*number >= 0) return ML_OK;
   int st = strings_room(t, s.n);

@@ -1,15 +1,24 @@
-/* bpe_fuzz.c -- any bytes as a text to learn from and to encode: what is decoded is what was encoded,
-** short pieces and long ones, alone and in a batch; and any bytes as merges and as a pattern. */
+/* bpe_fuzz.c -- any bytes as a text to learn from and to encode: what is decoded is what was
+** encoded, short pieces and long ones, alone and in a batch; and any bytes as merges and as a
+** pattern. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "text/text.h"
 
-#define MUST(x) do { if (!(x)) __builtin_trap(); } while (0)
+#define MUST(x)                                                                                    \
+  do {                                                                                             \
+    if (!(x)) __builtin_trap();                                                                    \
+  } while (0)
 
-static const char *const PATTERN = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+";
+static const char *const PATTERN =
+    "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+";
 
-typedef struct { uint8_t text[257][64]; ml_bytes token[400]; bool special[400]; int64_t n; } vocab;
+typedef struct {
+  uint8_t text[257][64], kind[400], flags[400];
+  ml_bytes token[400];
+  int64_t n;
+} vocab;
 
 /* 256 bytes, what merges make of them, and one special token at the end */
 static void make_vocab(vocab *v, const ml_merge *merges, int64_t count) {
@@ -26,7 +35,7 @@ static void make_vocab(vocab *v, const ml_merge *merges, int64_t count) {
     MUST(merges[i].id == v->n);
     v->token[v->n++] = (ml_bytes){text, x.n + y.n};
   }
-  v->special[v->n] = true;
+  v->kind[v->n] = ML_TOKEN_SPECIAL, v->flags[v->n] = ML_ADDED | ML_ADDED_SPECIAL;
   v->token[v->n++] = (ml_bytes){(const uint8_t *)"<|e|>", 5};
 }
 
@@ -34,8 +43,7 @@ static void check_decodes(ml_bpe *t, ml_bytes text, const ml_ids *ids) {
   size_t at = 0;
   for (int64_t i = 0; i < ids->n; i++) {
     ml_bytes s;
-    bool special;
-    MUST(ml_bpe_token(t, ids->ids[i], &s, &special));
+    MUST(ml_bpe_token(t, ids->ids[i], NULL, &s, NULL));
     MUST(at + s.n <= text.n && memcmp(text.p + at, s.p, s.n) == 0);
     at += s.n;
   }
@@ -45,9 +53,10 @@ static void check_decodes(ml_bpe *t, ml_bytes text, const ml_ids *ids) {
 static void encode(ml_bpe *t, ml_bytes text) {
   ml_ids once = {0}, twice = {0}, batch[2] = {{0}};
   ml_bytes both[2] = {text, text};
-  MUST(ml_bpe_encode(t, 0, text, false, &once) == ML_OK);
-  MUST(ml_bpe_encode(t, 0, text, true, &twice) == ML_OK);
-  MUST(ml_bpe_encode_all(t, both, 2, false, batch) == ML_OK);
+  ml_encode_options plain = {false, false}, special = {true, false};
+  MUST(ml_bpe_encode(t, 0, text, plain, &once) == ML_OK);
+  MUST(ml_bpe_encode(t, 0, text, special, &twice) == ML_OK);
+  MUST(ml_bpe_encode_all(t, both, 2, plain, batch) == ML_OK);
   check_decodes(t, text, &once);
   check_decodes(t, text, &twice);
   MUST(batch[0].n == once.n && batch[1].n == once.n);
@@ -62,15 +71,25 @@ static void learn(ml_bytes text) {
   int64_t count;
   uint8_t alphabet[256];
   static vocab v;
+  ml_bytes pattern = {(const uint8_t *)PATTERN, strlen(PATTERN)};
   memset(&v, 0, sizeof v);
   for (int i = 0; i < 256; i++) alphabet[i] = (uint8_t)i;
-  MUST(ml_trainer_new(&trainer, PATTERN, strlen(PATTERN)) == ML_OK);
+  MUST(ml_trainer_new(&trainer, pattern, true, false) == ML_OK);
   MUST(ml_trainer_add(trainer, &text, 1) == ML_OK);
   MUST(ml_trainer_run(trainer, alphabet, 0, 300, 2, &merges, &count) == ML_OK);
   make_vocab(&v, merges, count);
   int32_t *pairs = malloc((size_t)(2 * count + 1) * sizeof *pairs);
   for (int64_t i = 0; i < count; i++) pairs[2 * i] = merges[i].a, pairs[2 * i + 1] = merges[i].b;
-  ml_bpe_spec spec = {v.token, v.special, v.n, pairs, count, PATTERN, strlen(PATTERN), false};
+  ml_step cut = {.kind = ML_STEP_CUT, .linear = true, .pattern = pattern};
+  ml_bpe_spec spec = {.tokens = v.token,
+                      .kinds = v.kind,
+                      .flags = v.flags,
+                      .count = v.n,
+                      .merges = pairs,
+                      .merge_count = count,
+                      .unknown = -1,
+                      .cut = &cut,
+                      .cuts = 1};
   MUST(ml_bpe_new(&t, &spec) == ML_OK);
   encode(t, text);
   /* the same bytes as merges, and as a pattern: refused or not, nothing worse */
@@ -80,9 +99,8 @@ static void learn(ml_bytes text) {
   spec.merges = wild;
   ml_bpe *other = NULL;
   if (ml_bpe_new(&other, &spec) == ML_OK) encode(other, text), ml_bpe_free(other);
-  ml_pretok *pretok = NULL;
-  if (text.n < 40 && ml_pretok_new(&pretok, (const char *)text.p, text.n) == ML_OK)
-    ml_pretok_free(pretok);
+  ml_regex *regex = NULL;
+  if (text.n < 40 && ml_regex_new(&regex, text, false) == ML_OK) ml_regex_free(regex);
   for (int64_t i = 256; i < v.n - 1; i++) free((void *)(uintptr_t)v.token[i].p);
   free(wild), free(pairs);
   ml_free(merges);

@@ -199,5 +199,25 @@ tokenizer("no_content", '"content":"<|e|>"', '"content":""')
 tokenizer("unigram", '"BPE"', '"Unigram"')
 tokenizer("three", [=[["\u0120","ab"]]=], '["a","b","c"]')
 tokenizer("normalizer", '"decoder"', '"normalizer":{"type":"NFC"},"decoder"')
+tokenizer("replace", '"decoder"', '"normalizer":{"type":"Replace","pattern":{"Regex":"a+"},'
+          .. '"content":"b"},"decoder"')
+tokenizer("flags", '"special":true', '"special":true,"lstrip":true,"rstrip":true')
+tokenizer("digits", '{"type":"Split"', '{"type":"Digits","individual_digits":true},{"type":"Split"')
+tokenizer("removed", "Isolated", "Removed")
+tokenizer("merged", "Isolated", "MergedWithNext")
+tokenizer("metaspace", shape:match '"pre_tokenizer".-"ByteLevel"}',
+          '"pre_tokenizer":{"type":"Metaspace","replacement":"\\u2581"},'
+          .. '"decoder":{"type":"Metaspace","replacement":"\\u2581"}')
 tokenizer("template", '"decoder"', '"post_processor":{"type":"TemplateProcessing"},"decoder"')
 tokenizer("cut", '"merges":["a b"', "")
+
+-- ---- texts for tokenizers of every kind: the first byte says which ----
+
+for kind = 0, 6 do
+  local k = string.char(kind)
+  write("encode", "words" .. kind, k .. "abc ab  aaaa <|e|> x<w>y <w> <l> <l>\t<r>  <b> \n\n'S "
+        .. "e\u{301}")
+  write("encode", "marks" .. kind, k .. "a\u{323}\u{301}\u{1100}\u{1161}\u{11a8}\u{ff76}\u{ff9e}"
+        .. "\u{2581}\u{2581}")
+  write("encode", "bytes" .. kind, k .. "\xff\xc3ab\xe2\x96 \u{4f60}\xe2\x96\x81\x80<|e|\xc3\xa9")
+end

@@ -8,25 +8,49 @@ local core = {}
 ---@class moonlit.core.text
 core.text = {}
 
---- An encoder. Every byte needs a token of its own, every merge two tokens and the one it makes.
---- > (select(2, core.text.bpe({ "a" }, {}, {}, "a", false)))  --> no token for the byte 0x00
----@param tokens string[]           in the order of their ids
----@param special table<integer, boolean>  [position] = true for special tokens
----@param merges integer[]          ids a, b, a, b, ... the best merge first
----@param pattern string            PCRE2: what it matches, and what lies between, are pieces
----@param ignore_merges boolean     a piece that is a token is that token
+--- An encoder. Bytes that have no token are left out; a merge needs two tokens and what it makes.
+--- > (select(3, core.text.bpe { tokens = { "a", "a" }, merges = {} }))  --> format
+---@param spec moonlit.core.TokenizerSpec
 ---@return moonlit.CoreBpe|nil
 ---@return string? message
 ---@return string? code
-function core.text.bpe(tokens, special, merges, pattern, ignore_merges) end
+function core.text.bpe(spec) end
+
+---@class moonlit.core.TokenizerSpec
+---@field tokens string[]           in the order of their ids
+---@field shown? table<integer, string>  [position] = what decode writes, where that is another text
+---@field kinds? table<integer, integer>  [position] = 1 special, 2 not made by merges
+---@field flags? table<integer, integer>  [position] = 16 found as it is written, plus 1 only with
+---  special, 2 as a word of its own, 4 and 8 with the white space before and behind it
+---@field normal? table<integer, integer>  [position] = 1: found in the text as it is rewritten
+---@field merges? integer[]         ids a, b, a, b, ... the best first; nil: two tokens that make a
+---  third merge, the best is that of the least id
+---@field ignore_merges? boolean    a piece that is a token is that token
+---@field chars? boolean            pieces begin as characters, not as bytes
+---@field fallback? integer[]       256 ids for the bytes of unknown characters, -1: none
+---@field unknown? integer          the id of what is unknown still
+---@field fuse? boolean             unknown characters side by side are one token
+---@field rewrite? moonlit.core.TokenizerStep[]
+---@field cut? moonlit.core.TokenizerStep[]
+
+---@class moonlit.core.TokenizerStep
+---@field kind string     "form", "prepend", "replace" or "cut"
+---@field how string      a form's name; "always", "unless" (it is there), "first" (of the text,
+---  unless it is there); "all"; "isolated", "removed", "previous", "next", "contiguous"
+---@field pattern? string  PCRE2, of replace and cut
+---@field linear? boolean  the pattern is known to take time as its text is long: no limit is needed
+---@field invert? boolean  of cut: what lies between the matches are the matches
+---@field with? string     what replace and prepend put
 
 --- What learns merges from texts.
 --- > (select(3, core.text.trainer "("))  --> format
----@param pattern string
+---@param pattern string   PCRE2: what it matches, and what lies between, are pieces
+---@param linear? boolean  as a step has it
+---@param cut? boolean     a long text may be cut for the threads, which named patterns allow
 ---@return moonlit.CoreTrainer|nil
 ---@return string? message
 ---@return string? code
-function core.text.trainer(pattern) end
+function core.text.trainer(pattern, linear, cut) end
 
 -- ---- handles: all have :free(), safe to call twice; the collector and <close> call it too ----
 
@@ -36,14 +60,18 @@ local CoreBpe = {}
 --- The ids of a text.
 ---@param text string
 ---@param special boolean  true: the text of a special token is that token
+---@param spans boolean    true: where they stand, too
 ---@return integer[]
-function CoreBpe:encode(text, special) end
+---@return integer[]? spans  first and last byte of each
+function CoreBpe:encode(text, special, spans) end
 
 --- The same of many texts, on all threads.
 ---@param texts string[]
 ---@param special boolean
+---@param spans boolean
 ---@return integer[][]
-function CoreBpe:encode_all(texts, special) end
+---@return integer[][]? spans
+function CoreBpe:encode_all(texts, special, spans) end
 
 --- The ids of a file. With cut, which the patterns that have names allow, all threads share it.
 ---@param path string
@@ -59,17 +87,23 @@ function CoreBpe:encode_file(path, cut) end
 ---@return string
 function CoreBpe:decode(ids, show) end
 
---- A token's bytes (a special one's text), and whether it is special; nothing where there is none.
+--- A token's bytes, its kind (0, 1 special, 2 not made by merges), and what decode writes; nothing
+--- where there is none.
 ---@param id integer
 ---@return string|nil
----@return boolean?
+---@return integer? kind
+---@return string? shown
 function CoreBpe:token(id) end
 
 --- The id of a token, nothing where there is none.
 ---@param bytes string
----@param special boolean  among the special ones, or among the others
+---@param added boolean  among those that merges do not make, or among the others
 ---@return integer|nil
-function CoreBpe:find(bytes, special) end
+function CoreBpe:find(bytes, added) end
+
+--- The merges, the best first.
+---@return integer[]  ids a, b, a, b, ...
+function CoreBpe:merges() end
 
 --- How many tokens there are.
 ---@return integer

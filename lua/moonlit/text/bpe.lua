@@ -1,11 +1,12 @@
---- A byte-level BPE tokenizer, and Hugging Face's tokenizer.json of one.
+--- A BPE tokenizer, of bytes (GPT-2, Llama 3, Qwen) or of characters (Llama 2, Mistral, Gemma).
 ---
 --- Text is encoded as it is: what looks like a special token stays text, unless encode is told to
---- take it for one. Any bytes can be encoded, and decode gives them back.
-local alphabet = require "moonlit.text.alphabet"
+--- take it for one. A byte-level tokenizer encodes any bytes, and decode gives them back.
 local core = require "moonlit.core"
+local hf = require "moonlit.text.hf"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local parts = require "moonlit.text.parts"
 local patterns = require "moonlit.text.patterns"
 
 local bpe = {}
@@ -14,45 +15,169 @@ local Bpe = {}
 Bpe.__index = Bpe
 Bpe.__name = "moonlit.Bpe"
 
---- @param spec table  { tokens = byte strings in id order, special = { [position] = true },
----   merges = { a, b, a, b, ... } ids, pattern = regular expression, ignore_merges = boolean? }
---- @return Bpe|nil, string? message, string? code
-function bpe.new(spec)
-  local made, err = core.text.bpe(spec.tokens, spec.special, spec.merges, spec.pattern,
-                                  spec.ignore_merges or false)
+local SPECIAL = 1 -- the kind of text.h
+
+-- the patterns that have names, but gpt-4o's, let a text be cut at certain places, see ml_text_cut
+local cuttable = {}
+for _, name in ipairs { "qwen2", "llama-bpe", "gpt-2", "gpt-4" } do
+  cuttable[patterns.named[name]] = true
+end
+
+--- Whether a text may be cut for the threads before this pattern cuts it.
+function bpe.cuttable(pattern) return cuttable[pattern] == true end
+
+-- a whole file's parts are encoded apart only where nothing but a known pattern can look across
+local function cuts_anywhere(spec)
+  for _, flag in pairs(spec.flags or {}) do
+    if flag & 1 == 0 then return false end -- an added token that plain text can hold
+  end
+  local cut = spec.cut or {}
+  return #(spec.rewrite or {}) == 0 and #cut == 1 and bpe.cuttable(cut[1].pattern)
+end
+
+local function new(spec)
+  local made, err = core.text.bpe(spec)
   if not made then return nil, err, "format" end
-  return setmetatable({ core = made, merges = spec.merges, pattern = spec.pattern,
+  return setmetatable({ core = made, file = spec.file, cut = cuts_anywhere(spec),
                         ignore_merges = spec.ignore_merges or false }, Bpe)
 end
 
--- ---- what people call ----
+--- A tokenizer of bytes.
+--- @param spec table  { tokens = byte strings in id order, special = { [position] = true },
+---   merges = { a, b, a, b, ... } ids, pattern = regular expression, ignore_merges = boolean? };
+---   without merges, those that the order of the ids implies
+--- @return Bpe|nil, string? message, string? code
+function bpe.new(spec) return new(hf.of_bytes(spec)) end
+
+--- A tokenizer from what tokenizer.json holds; nil, what is wrong with it and a code: "unsupported"
+--- for a kind that is not known here, "format" for what is broken.
+--- @param t table
+function bpe.of(t)
+  local spec, err, code = hf.read(t)
+  if not spec then return nil, err, code end
+  return new(spec)
+end
+
+-- ---- encoding ----
 
 --- How many ids there are: 0 to size() - 1.
 function Bpe:size() return self.core:count() end
 
+local DEFAULTS = { special = false, add = false, max = options.optional, spans = false }
+
+local function options_of(self, opt, who)
+  local o = options(opt, DEFAULTS, who)
+  local own = #self.file.around.before + #self.file.around.after
+  local least = o.add and own or 0
+  local max = o.max ~= nil and math.tointeger(o.max)
+  if o.max ~= nil and (not max or max < least) then
+    error(("%s: max must be an integer, %d or more, got %s"):format(who, least, tostring(o.max)), 3)
+  end
+  return o
+end
+
+local function cut_list(list, n) return table.move(list, 1, n, 1, {}) end
+
+local function wrapped(before, list, after)
+  local out = table.move(before, 1, #before, 1, {})
+  table.move(list, 1, #list, #out + 1, out)
+  return table.move(after, 1, #after, #out + 1, out)
+end
+
+-- spans of the ids around a text: empty ones, at its beginning and at its end
+local function wrapped_spans(around, spans, text)
+  local before, after = {}, {}
+  for i = 1, #around.before do before[2 * i - 1], before[2 * i] = 1, 0 end
+  for i = 1, #around.after do after[2 * i - 1], after[2 * i] = #text + 1, #text end
+  return wrapped(before, spans, after)
+end
+
+-- what was asked for beyond the ids of a text; info says what was left out, and where tokens stand
+local function finish(self, text, ids, spans, o)
+  local around = self.file.around
+  local room = o.max and o.max - (o.add and #around.before + #around.after or 0) or #ids
+  local info = (o.max or spans) and { left_out = math.max(0, #ids - room) } or nil
+  if #ids > room then
+    ids, spans = cut_list(ids, room), spans and cut_list(spans, 2 * room)
+  end
+  if o.add then
+    ids = wrapped(around.before, ids, around.after)
+    spans = spans and wrapped_spans(around, spans, text)
+  end
+  if spans then info.spans = spans end
+  return ids, info
+end
+
 --- @param s string
---- @param opt? {special: boolean?}  true: the text of a special token is that token
+--- @param opt? {special: boolean?, add: boolean?, max: integer?, spans: boolean?}
+---   special: the text of a special token is that token. add: the ids that the file puts around a
+---   text (a begin-of-text, say). max: no more ids than that, those around the text among them.
+---   spans: where tokens stand in s
 --- @return integer[] ids, from 0
+--- @return {left_out: integer, spans: integer[]?}? info  with max or spans: how many ids max left
+---   out; first and last byte of each token, one after the other: s:sub(spans[1], spans[2])
 function Bpe:encode(s, opt)
   if type(s) ~= "string" then error("encode: expected a string, got " .. type(s), 2) end
-  return self.core:encode(s, options(opt, { special = false }, "encode").special)
+  if opt == nil then return (self.core:encode(s, false, false)) end
+  local o = options_of(self, opt, "encode")
+  local ids, spans = self.core:encode(s, o.special, o.spans)
+  return finish(self, s, ids, spans, o)
 end
 
---- Many texts on all threads; a list of what encode gives.
+--- Many texts on all threads; a list of what encode gives, and with max or spans one of infos.
 --- @param texts string[]
---- @param opt? {special: boolean?}
+--- @param opt? table  as encode has it
 function Bpe:encode_all(texts, opt)
-  return self.core:encode_all(texts, options(opt, { special = false }, "encode_all").special)
+  local o = options_of(self, opt, "encode_all")
+  local lists, spans = self.core:encode_all(texts, o.special, o.spans)
+  if not (o.add or o.max or o.spans) then return lists end
+  local infos = (o.max or o.spans) and {} or nil
+  for i, ids in ipairs(lists) do
+    local info
+    lists[i], info = finish(self, texts[i], ids, spans and spans[i], o)
+    if infos then infos[i] = info end
+  end
+  return lists, infos
 end
-
--- the patterns that have names let a text be cut at certain places, see ml_pretok_cut
-local cuttable = {}
-for _, pattern in pairs(patterns) do cuttable[pattern] = true end
 
 --- A whole file as an i64 tensor of ids, on all threads; nil, message, code if it cannot be read.
 --- @param path string
-function Bpe:encode_file(path)
-  return self.core:encode_file(path, cuttable[self.pattern] == true)
+function Bpe:encode_file(path) return self.core:encode_file(path, self.cut) end
+
+-- ---- decoding ----
+
+-- the text of ids from the beginning on: a function of the next id that is shown
+local function shower(self)
+  local back = self.file.back
+  local head, mark = back.head and back.head.n or 0, back.mark
+  return function(id)
+    local s = self.core:decode({ id }, true)
+    if mark then
+      s, mark = self.core:token(id):gsub("^.*$", function(token)
+        return (token:gsub(mark:gsub("%p", "%%%0"), ""))
+      end), nil
+    end
+    if head > 0 and s ~= "" then
+      local left
+      s, left = parts.cut_head(s, back.head.char, head)
+      head = s == "" and left or 0
+    end
+    return s
+  end
+end
+
+-- ids as far as decoding from the beginning matters, as text; the others as they are
+local function decode_head(self, ids, special)
+  local show, out = shower(self), {}
+  for i, id in ipairs(ids) do
+    if special or not self:is_special(id) then
+      out[#out + 1] = show(id)
+      if out[#out] ~= "" then
+        return table.concat(out) .. self.core:decode(table.move(ids, i + 1, #ids, 1, {}), special)
+      end
+    end
+  end
+  return table.concat(out)
 end
 
 --- @param ids integer[]|Tensor|integer
@@ -62,25 +187,38 @@ function Bpe:decode(ids, opt)
   if type(ids) == "number" then ids = { ids } end
   if type(ids) == "userdata" then ids = ids:table() end
   if type(ids) ~= "table" then error("decode: expected ids, got " .. type(ids), 2) end
-  return self.core:decode(ids, options(opt, { special = true }, "decode").special)
+  local special = options(opt, { special = true }, "decode").special
+  local back = self.file.back
+  if back.head or back.mark then return decode_head(self, ids, special) end
+  return self.core:decode(ids, special)
 end
 
---- The id of a special token's text, or of an ordinary token's bytes; nil if there is none.
+--- The id of an added token's text, or of another token's bytes; nil if there is none.
 function Bpe:id(token)
   return self.core:find(token, true) or self.core:find(token, false)
 end
 
+--- The bytes that no token stands for, as a string: files may lack some, and what cannot be encoded
+--- is left out, as `tokenizers` does, or becomes the file's unknown token.
+function Bpe:missing()
+  local out = {}
+  for b = 0, self.file.level and 255 or -1 do
+    if not self.core:find(string.char(b), false) then out[#out + 1] = string.char(b) end
+  end
+  return table.concat(out)
+end
+
 --- The bytes that a token stands for in a text: "" for a special one.
 function Bpe:bytes(id)
-  local s, special = self.core:token(id)
+  local s, kind, shown = self.core:token(id)
   if not s then
     error(("bytes: id %s is outside 0..%d"):format(tostring(id), self:size() - 1), 2)
   end
-  return special and "" or s
+  return kind == SPECIAL and "" or shown
 end
 
 function Bpe:is_special(id)
-  return select(2, self.core:token(id)) or false
+  return select(2, self.core:token(id)) == SPECIAL
 end
 
 -- bytes at the end of s that begin a character and do not end it
@@ -98,223 +236,18 @@ end
 --- Decoding that never gives half a character: put(id) returns the text that is whole by now,
 --- put(nil) what is left at the end.
 function Bpe:decoder()
-  local held = ""
+  local held, show = "", shower(self)
   return function(id)
-    local s = held .. (id and self.core:decode({ id }, true) or "")
+    local s = held .. (id and show(id) or "")
     local keep = id and unfinished(s) or 0
     held = s:sub(#s - keep + 1)
     return s:sub(1, #s - keep)
   end
 end
 
--- ---- tokenizer.json ----
-
-local function each_token(self)
-  local id = -1
-  return function()
-    id = id + 1
-    local s, special = self.core:token(id)
-    if s then return id, s, special end
-  end
-end
-
--- JSON's text of a special token: it must be UTF-8
-local function document(self)
-  local vocab, added, merges = {}, json.array {}, json.array {}
-  local written = {}
-  for id, s, special in each_token(self) do
-    written[id] = special and s or alphabet.write(s)
-    vocab[written[id]] = id
-    if special then
-      added[#added + 1] = { id = id, content = s, single_word = false, lstrip = false,
-                            rstrip = false, normalized = false, special = true }
-    end
-  end
-  for i = 1, #self.merges, 2 do
-    merges[#merges + 1] = json.array { written[self.merges[i]], written[self.merges[i + 1]] }
-  end
-  local null = json.null
-  local level = { type = "ByteLevel", add_prefix_space = false, trim_offsets = true,
-                  use_regex = false }
-  local split = { type = "Split", pattern = { Regex = self.pattern }, behavior = "Isolated",
-                  invert = false }
-  return {
-    version = "1.0", truncation = null, padding = null, added_tokens = added, normalizer = null,
-    pre_tokenizer = { type = "Sequence", pretokenizers = json.array { split, level } },
-    post_processor = null,
-    decoder = { type = "ByteLevel", add_prefix_space = true, trim_offsets = true,
-                use_regex = true },
-    model = { type = "BPE", dropout = null, unk_token = null, continuing_subword_prefix = null,
-              end_of_word_suffix = null, fuse_unk = false, byte_fallback = false,
-              ignore_merges = self.ignore_merges, vocab = vocab, merges = merges },
-  }
-end
-
 --- Write tokenizer.json; true, or nil, message, code.
-function Bpe:save(path) return json.save(path, document(self)) end
-
--- ---- reading ----
-
--- what is wrong with a file travels as an error with this mark
-local Wrong = {}
-local function wrong(form, ...) error(setmetatable({ text = form:format(...) }, Wrong), 0) end
-local function unsupported(form, ...)
-  error(setmetatable({ text = form:format(...), code = "unsupported" }, Wrong), 0)
-end
-
-local function is_null(v) return v == nil or v == json.null end
-local function is_set(v) return not is_null(v) and v ~= "" and v ~= false and v ~= 0 end
-
--- a value as a message shows it: a part by its type
-local function shown(v)
-  if is_null(v) then return "null" end
-  if type(v) == "table" then return type(v.type) == "string" and v.type or "a table" end
-  return tostring(v)
-end
-
-local function refuse(t, what, keys)
-  for _, key in ipairs(keys) do
-    if is_set(t[key]) then unsupported("%s: %s is not supported", what, key) end
-  end
-end
-
--- an array, whether or not it has elements
-local function list_of(v, what)
-  if type(v) == "table" and (#v > 0 or next(v) == nil) then return v end
-  wrong("%s: expected an array, got %s", what, type(v) == "table" and "an object" or shown(v))
-end
-
--- the parts around the model that would change ids or text
-local function check_parts(t)
-  for _, key in ipairs { "normalizer", "truncation", "padding" } do
-    if not is_null(t[key]) then unsupported("%s: %s is not supported", key, shown(t[key])) end
-  end
-  local after, back = t.post_processor, t.decoder
-  if not is_null(after) and not (type(after) == "table" and after.type == "ByteLevel") then
-    unsupported("post_processor: %s is not supported, only ByteLevel", shown(after))
-  end
-  if not (type(back) == "table" and back.type == "ByteLevel") then
-    unsupported("decoder: %s is not supported, only ByteLevel", shown(back))
-  end
-end
-
--- the pattern of a pre-tokenizer: ByteLevel alone, or a Sequence of Split and ByteLevel
-local function read_pattern(t)
-  local list = type(t) == "table" and t.type == "Sequence" and t.pretokenizers or { t }
-  local pattern, level
-  for _, p in ipairs(type(list) == "table" and list or {}) do
-    local kind = type(p) == "table" and p.type
-    if kind == "Split" and not pattern and not level then
-      pattern = type(p.pattern) == "table" and p.pattern.Regex
-      if type(pattern) ~= "string" or p.behavior ~= "Isolated" or is_set(p.invert) then
-        unsupported("pre_tokenizer: a Split must be of a Regex, Isolated, not inverted")
-      end
-    elseif kind == "ByteLevel" and not level then
-      level = p
-      if p.add_prefix_space ~= false then
-        unsupported("pre_tokenizer: ByteLevel: add_prefix_space must be false, not %s",
-                    shown(p.add_prefix_space))
-      end
-    else
-      unsupported("pre_tokenizer: %s is not supported; expected Split and ByteLevel", shown(p))
-    end
-  end
-  if not level then wrong("pre_tokenizer: expected a ByteLevel") end
-  if level.use_regex ~= false then
-    if pattern then unsupported("pre_tokenizer: ByteLevel with use_regex behind a Split") end
-    return patterns["gpt-2"]
-  end
-  return pattern or wrong("pre_tokenizer: nothing cuts the text: expected a Split")
-end
-
--- id -> text of the special tokens
-local function read_added(list)
-  local added, seen = {}, {}
-  for i, a in ipairs(is_null(list) and {} or list_of(list, "added_tokens")) do
-    local id = type(a) == "table" and math.tointeger(a.id)
-    if not id or id < 0 or type(a.content) ~= "string" or a.content == "" then
-      wrong("added_tokens: number %d has no id and content", i)
-    end
-    refuse(a, ("added_tokens: %q"):format(a.content), { "single_word", "lstrip", "rstrip" })
-    if a.special ~= true then
-      unsupported("added_tokens: %q: only special tokens are supported", a.content)
-    end
-    if added[id] then wrong("added_tokens: id %d comes twice", id) end
-    if seen[a.content] then wrong("added_tokens: %q comes twice", a.content) end
-    added[id], seen[a.content] = a.content, id
-  end
-  return added, seen
-end
-
--- tokens in id order, which of them are special, and written form -> id
-local function read_vocab(vocab, added, special_id)
-  local tokens, special, ids, count = {}, {}, {}, 0
-  if type(vocab) ~= "table" or #vocab > 0 then
-    wrong("model: vocab: expected an object, got %s", type(vocab) == "table" and "an array"
-          or shown(vocab))
-  end
-  for _, word in ipairs(options.keys(vocab)) do
-    local id = math.tointeger(vocab[word])
-    if not id or id < 0 or id > 1 << 24 then
-      wrong("model: vocab: %q has the id %s", word, shown(vocab[word]))
-    elseif tokens[id + 1] then wrong("model: vocab: id %d comes twice", id)
-    elseif special_id[word] and special_id[word] ~= id then
-      wrong("added_tokens: %q has the ids %d and %d", word, special_id[word], id)
-    end
-    ids[word] = id
-    tokens[id + 1] = added[id] == word and word or alphabet.read(word)
-                     or wrong("model: vocab: %q is not in the byte-level alphabet", word)
-    special[id + 1], count = added[id] == word, count + 1
-  end
-  for _, id in ipairs(options.keys(added)) do
-    if not tokens[id + 1] then
-      tokens[id + 1], special[id + 1], count = added[id], true, count + 1
-    elseif not special[id + 1] then wrong("added_tokens: id %d is another token's", id) end
-  end
-  for i = 1, math.max(1, count) do
-    if not tokens[i] then
-      wrong("model: vocab: %d tokens, but their ids are not 0 to %d", count, count - 1)
-    end
-  end
-  return tokens, special, ids
-end
-
--- "a b" or { a, b } -> two ids
-local function read_merge(m, ids, i)
-  local a, b
-  if type(m) == "string" then a, b = m:match "^([^ ]+) ([^ ]+)$"
-  elseif type(m) == "table" and #m == 2 then a, b = m[1], m[2] end
-  if not (ids[a or false] and ids[b or false]) then
-    wrong("model: merges: number %d is not of two tokens", i)
-  end
-  return ids[a], ids[b]
-end
-
-local function read(t)
-  local model = type(t.model) == "table" and t.model or wrong("expected a model")
-  if model.type ~= "BPE" and not (model.type == nil and model.merges) then
-    unsupported("a %s model is not supported, only BPE", shown(model.type))
-  end
-  refuse(model, "model", { "dropout", "unk_token", "continuing_subword_prefix",
-                           "end_of_word_suffix", "byte_fallback" })
-  check_parts(t)
-  local tokens, special, ids = read_vocab(model.vocab, read_added(t.added_tokens))
-  local merges = {}
-  for i, m in ipairs(list_of(model.merges, "model: merges")) do
-    merges[2 * i - 1], merges[2 * i] = read_merge(m, ids, i)
-  end
-  return { tokens = tokens, special = special, merges = merges,
-           pattern = read_pattern(t.pre_tokenizer), ignore_merges = is_set(model.ignore_merges) }
-end
-
---- A tokenizer from what tokenizer.json holds; nil, what is wrong with it and a code: "unsupported"
---- for a kind that is not known here, "format" for what is broken.
---- @param t table
-function bpe.of(t)
-  local fine, spec = pcall(read, t)
-  if fine then return bpe.new(spec) end
-  if getmetatable(spec) == Wrong then return nil, spec.text, spec.code or "format" end
-  error(spec, 0)
+function Bpe:save(path)
+  return json.save(path, hf.document(self.core, self.file, self.ignore_merges))
 end
 
 return bpe

@@ -8,6 +8,7 @@ local bpe = require "moonlit.text.bpe"
 local chars = require "moonlit.text.chars"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local tiktoken = require "moonlit.text.tiktoken"
 local train = require "moonlit.text.train"
 
 local text = { chars = chars.new, train = train }
@@ -28,24 +29,43 @@ local function find(path)
   return ("%s/ckpt/%s/tokenizer.json"):format(path, name or "")
 end
 
---- The tokenizer in a file that tok:save wrote, or in Hugging Face's tokenizer.json of a byte-level
---- BPE; a directory stands for the one in it.
+local function read(path)
+  local file, err = io.open(path, "rb")
+  if not file then return nil, "text.load: " .. err, "io" end
+  local head = file:read(256) or ""
+  if not tiktoken.is(head) then
+    file:close()
+    return json.load(path)
+  end
+  local rest = file:read "a"
+  file:close()
+  return head .. rest
+end
+
+local function make(t, o)
+  if type(t) == "string" then return tiktoken.of(t, o) end
+  if type(t) ~= "table" then return nil, "expected an object, got " .. type(t), "format" end
+  if t.type == chars.KIND then return chars.of(t) end
+  return bpe.of(t)
+end
+
+--- The tokenizer in a file that tok:save wrote, in Hugging Face's tokenizer.json of a BPE, or in a
+--- tiktoken file; a directory stands for the one in it.
 --- @param path string
+--- @param opt? {pattern: string?, special: table<string, integer>?}  of a tiktoken file that is not
+---   one of OpenAI's: a pattern's name or regular expression, special tokens and their ids
 --- @return Tokenizer|nil, string? message, string? code
-function text.load(path)
+function text.load(path, opt)
   if type(path) ~= "string" then
     error("text.load: path must be a string, got " .. type(path), 2)
   end
+  local o = options(opt, { pattern = options.optional, special = options.optional }, "text.load")
   path = find(path)
-  local t, err, code = json.load(path)
+  local t, err, code = read(path)
   if not t then return nil, err, code end
-  if type(t) ~= "table" then
-    return nil, ("text.load: %s: expected an object, got %s"):format(path, type(t)), "format"
-  end
-  local made, wrong
-  if t.type == chars.KIND then made, wrong = chars.of(t) else made, wrong, code = bpe.of(t) end
+  local made, message, why = make(t, o)
   if made then return made end
-  return nil, ("text.load: %s: %s"):format(path, wrong), code or "format"
+  return nil, ("text.load: %s: %s"):format(path, message), why or "format"
 end
 
 return setmetatable(text, { __index = function(_, name)

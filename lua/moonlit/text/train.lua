@@ -91,8 +91,9 @@ return function(source, opt)
     error(("%s: vocab must be at least %d (256 bytes and %d special tokens), got %d"):format(WHO,
           first + 256, first, vocab), 2)
   end
-  local pattern = patterns[o.pattern] or o.pattern
-  local trainer <close>, err = core.text.trainer(pattern)
+  local pattern = patterns.named[o.pattern] or o.pattern
+  local trainer <close>, err = core.text.trainer(pattern, patterns.linear[pattern] or false,
+                                                 bpe.cuttable(pattern))
   if not trainer then error(("%s: %s"):format(WHO, err), 2) end
   count_all(trainer, reader(source))
   local flat = trainer:run(alphabet.order, first, vocab, least)

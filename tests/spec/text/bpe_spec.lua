@@ -205,37 +205,64 @@ describe("tokenizer.json", function()
     { "comes twice", function(t) t.model.vocab["!"] = t.model.vocab["A"] end },
     { "their ids are not 0 to", function(t) t.model.vocab["!"] = 5000 end },
     { "has the id -3", function(t) t.model.vocab["!"] = -3 end },
-    { "not in the byte-level alphabet", function(t)
+    { "token 2 is empty", function(t)
       t.model.vocab["!"] = nil
-      t.model.vocab["\u{4f60}"] = 2
+      t.model.vocab[""] = 2
     end },
+    { "has the id 99999999", function(t) t.model.vocab["!"] = 99999999 end },
     { "a Unigram model is not supported", function(t) t.model.type = "Unigram" end, "unsupported" },
-    { "model: byte_fallback is not supported", function(t) t.model.byte_fallback = true end,
+    { "a WordPiece model is not supported", function(t) t.model.type = "WordPiece" end,
       "unsupported" },
-    { "normalizer: NFC is not supported", function(t) t.normalizer = { type = "NFC" } end,
-      "unsupported" },
-    { "Metaspace is not supported", function(t)
-      t.pre_tokenizer = { type = "Sequence", pretokenizers = { { type = "Metaspace" } } }
+    { "model: dropout is not supported", function(t) t.model.dropout = 0.1 end, "unsupported" },
+    { "normalizer: Lowercase is not supported", function(t)
+      t.normalizer = { type = "Sequence", normalizers = { { type = "NFC" },
+                                                          { type = "Lowercase" } } }
     end, "unsupported" },
+    { "normalizer: Replace: expected a pattern", function(t)
+      t.normalizer = { type = "Replace", content = "" }
+    end },
+    { "pre_tokenizer: Whitespace is not supported", function(t)
+      t.pre_tokenizer = { type = "Sequence", pretokenizers = { { type = "Whitespace" } } }
+    end, "unsupported" },
+    { "pre_tokenizer: Digits behind ByteLevel", function(t)
+      table.insert(t.pre_tokenizer.pretokenizers, { type = "Digits" })
+    end, "unsupported" },
+    { "Split: behavior is Sideways", function(t)
+      t.pre_tokenizer.pretokenizers[1].behavior = "Sideways"
+    end },
+    { "&& in a regular expression is not supported", function(t)
+      t.pre_tokenizer.pretokenizers[1].pattern.Regex = "[a-z&&[^b]]"
+    end, "unsupported" },
+    { "the pattern has 70000 bytes, more than 65536", function(t)
+      t.pre_tokenizer.pretokenizers[1].pattern.Regex = ("a"):rep(70000)
+    end },
+    { "added token 0 has 2000 bytes", function(t)
+      local word = ("<"):rep(2000)
+      t.model.vocab[t.added_tokens[1].content] = nil
+      t.model.vocab[word], t.added_tokens[1].content = 0, word
+    end },
     { "the pattern is no regular expression", function(t)
       t.pre_tokenizer.pretokenizers[1].pattern.Regex = "(a"
     end },
     { "expected a model", function(t) t.model = 5 end },
     { "no id and content", function(t) t.added_tokens[1].content = "" end },
-    { "rstrip is not supported", function(t) t.added_tokens[1].rstrip = true end, "unsupported" },
-    { "only special tokens are supported", function(t) t.added_tokens[1].special = false end,
-      "unsupported" },
-    { "post_processor: TemplateProcessing is not supported", function(t)
-      t.post_processor = { type = "TemplateProcessing" }
+    { "post_processor: BertProcessing is not supported", function(t)
+      t.post_processor = { type = "BertProcessing" }
     end, "unsupported" },
-    { "decoder: Metaspace is not supported", function(t) t.decoder.type = "Metaspace" end,
-      "unsupported" },
+    { "TemplateProcessing: single: expected an array, got null", function(t)
+      t.post_processor = { type = "TemplateProcessing" }
+    end },
+    { "post_processor: id 7777 is no token", function(t)
+      t.post_processor = { type = "TemplateProcessing",
+        single = { { SpecialToken = { id = "x" } }, { Sequence = { id = "A" } } },
+        special_tokens = { x = { ids = { 7777 } } } }
+    end },
+    { "decoder: Metaspace is not supported, only ByteLevel", function(t)
+      t.decoder.type = "Metaspace"
+    end, "unsupported" },
     { "decoder: null is not supported", function(t) t.decoder = json.null end, "unsupported" },
     { "truncation: a table is not supported", function(t) t.truncation = { max_length = 5 } end,
       "unsupported" },
-    { "add_prefix_space must be false, not null", function(t)
-      t.pre_tokenizer.pretokenizers[2].add_prefix_space = nil
-    end, "unsupported" },
     { "has the ids 7 and ", function(t) t.added_tokens[1].id = 7 end },
     { "added_tokens: expected an array, got 5", function(t) t.added_tokens = 5 end },
     { "merges: expected an array, got an object", function(t) t.model.merges = { a = 1 } end },
@@ -274,7 +301,10 @@ describe("tokenizer.json", function()
       if not tok then
         assert.is_string(err)
         assert.is_true(code == "format" or code == "unsupported")
-      elseif fine then assert.are.equal(text, tok:decode(ids))
+      elseif fine then -- what has no token or is rewritten does not come back
+        local whole = tok:missing() == "" and not t.normalizer and tok.file.level
+                      and not head:find "Removed"
+        assert.is_true(not whole or text == tok:decode(ids))
       else assert.matches("the pattern gives up", ids) end
       count = count + 1
     end
