@@ -98,7 +98,7 @@ local function end_of_step(c, seen, run, began, rehearse)
     seen.forwards[#seen.forwards + 1] = { model = call.model, step = #seen.calls + 1,
                                           rows = call.batch.ids:size(1),
                                           length = call.batch.ids:size(2) - 1 }
-    if call.model == c.model and call.name ~= "scores" then
+    if call.model == c.model and (call.name == "loss" or call.name == "logprobs") then
       calls[#calls + 1] = { batch = call.batch, loss = call.name == "loss",
                             updates = call.updates }
     end
@@ -139,6 +139,9 @@ function check.steps(run, rehearse)
     end
     run.current = nil
     c.measured, c.seconds = seen.anonymous, seen.seconds
+    if c.measured and c.memory.now then -- never less than there was: a reference, a teacher
+      c.memory.more = math.max(c.memory.more, c.measured - c.memory.now)
+    end
     table.move(check.find("step", context.after(c, seen)), 1, #names.step, #found + 1, found)
     error({ check.done, c, found }, 0)
   end
