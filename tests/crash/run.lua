@@ -94,8 +94,9 @@ end)
 
 part("disk", function()
   local big = whole("disk", nil, "dim=64")
-  local cases, stops, r, why = 0, 0, { stopped = true }, nil
-  while r and r.stopped do
+  local cases, stops, r = 0, 0, { stopped = true }
+  while r.stopped do
+    local why
     r, why = disturb.full_disk(place, 64 * cases, "dim=64", big.want)
     if not r then return why .. "; left out" end
     report(r.wrong, "%d KiB left on the disk", 64 * cases)
