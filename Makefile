@@ -154,7 +154,7 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-deps race bits chain crash anchor fuzz soak oracle-text
+.PHONY: bench bench-deps race bits chain crash anchor fuzz soak oracle-text oracle-data
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
@@ -176,6 +176,9 @@ fuzz:
 oracle-text: all   # our tokenizers against tokenizers and tiktoken, on real files: tests/oracle/text.py
 	@$(PY) -m pip install -q tokenizers tiktoken gguf
 	@HF_HUB_OFFLINE=1 $(PY) tests/oracle/text.py 100000
+oracle-data: all   # our filters beside datatrove's: make oracle-data DATA="/usr/share/doc more.txt"
+	@$(PY) -m pip install -q datatrove spacy nltk
+	@$(PY) tests/oracle/data.py 2500 $(DATA)
 
 .PHONY: lint fmt clean install help
 lint:
@@ -190,4 +193,4 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench race bits chain crash anchor soak fuzz oracle-text lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench race bits chain crash anchor soak fuzz oracle-text oracle-data lint fmt clean    SAN=address|undefined|thread'

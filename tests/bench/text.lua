@@ -5,19 +5,26 @@ local ml = require "moonlit"
 
 local what, threads, path, file, pattern = table.unpack(arg)
 
-local function documents(most)
-  local take, docs, bytes = io.lines(path, "L"), {}, 0
-  local group, size = {}, 0
-  for line in take do
-    group[#group + 1], size = line, size + #line
-    if size >= 4096 then
-      docs[#docs + 1], bytes = table.concat(group), bytes + size
-      group, size = {}, 0
+-- documents, one a call, then nil
+local function reader()
+  local from = assert(io.open(path))
+  return function()
+    local group, size = {}, 0
+    for line in from:lines "L" do
+      group[#group + 1], size = line, size + #line
+      if size >= 4096 then break end
     end
-    if bytes >= most then return docs, bytes end
+    return #group > 0 and table.concat(group) or nil
   end
-  docs[#docs + 1] = table.concat(group)
-  return docs, bytes + size
+end
+
+local function documents(most)
+  local docs, bytes = {}, 0
+  for s in reader() do
+    docs[#docs + 1], bytes = s, bytes + #s
+    if bytes >= most then break end
+  end
+  return docs, bytes
 end
 
 local function peak_mb()
@@ -30,16 +37,9 @@ end
 local run = {}
 
 function run.train()
-  local take = io.lines(path, "L")
   local from = core.sys.clock()
-  local tok = ml.text.train(function()
-    local group, size = {}, 0
-    for line in take do
-      group[#group + 1], size = line, size + #line
-      if size >= 4096 then break end
-    end
-    return #group > 0 and table.concat(group) or nil
-  end, { vocab = 30000, special = { "<|endoftext|>" }, pattern = pattern })
+  local tok = ml.text.train(reader(), { vocab = 30000, special = { "<|endoftext|>" },
+                                        pattern = pattern })
   local seconds = core.sys.clock() - from
   assert(tok:save(file))
   print(("%.2f\t%.0f"):format(seconds, peak_mb()))
