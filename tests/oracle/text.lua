@@ -35,8 +35,8 @@ local function show(what, text, want, got)
     type(got) == "table" and table.concat(got, " ") or ("%q"):format(got)))
 end
 
--- first and last byte of each token, from 0 and behind, moved to whole characters as theirs are; what
--- was put before a text stands for no byte here, for the first character there
+-- first and last byte of each token, from 0 and behind, moved to whole characters as theirs are;
+-- what was put before a text stands for no byte here, for the first character there
 local function whole_spans(s, spans, theirs)
   local out = {}
   for i = 1, #spans, 2 do
