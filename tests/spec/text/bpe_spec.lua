@@ -279,6 +279,30 @@ describe("tokenizer.json", function()
     end)
   end
 
+  it("that is cut off, nested or huge is refused soon and without much memory", function()
+    local path = os.tmpname()
+    local function says(what, text)
+      local file = assert(io.open(path, "wb"))
+      file:write(text)
+      file:close()
+      local tok, err, code = ml.text.load(path)
+      assert.is_nil(tok)
+      assert.matches(what, err, 1, true)
+      assert.are.equal("format", code)
+    end
+    local before, from = core.sys.rss(), os.clock()
+    for k = 1, 80 do says("json.decode", good:sub(1, #good * k // 81)) end
+    for _, s in ipairs { "[", '{"model":', '{"model":{"vocab":{"a":[' } do
+      says("json.decode", s:rep(300000))
+    end
+    for _, id in ipairs { "1e300", "9007199254740993", "16777216", "1.5", '"7"', "null", "[]" } do
+      says("model: vocab", (good:gsub('"!":%d+', '"!":' .. id)))
+    end
+    assert.is_true(os.clock() - from < 20)
+    assert.is_true(core.sys.rss() - before < 1 << 28)
+    os.remove(path)
+  end)
+
   it("that is no file is an answer", function()
     local tok, _, code = ml.text.load "no/such/tokenizer.json"
     assert.is_nil(tok)
