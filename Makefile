@@ -96,8 +96,12 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libmoonlit.a
 	@mkdir -p $(@D)
 	@echo "  cc $@"
 	$(Q)$(CC) $(CFLAGS) $(OWN) -Itests/c $< -o $@ $(BUILD)/libmoonlit.a $(LDOWN) $(LIBS) -lcmocka
+$(BUILD)/tests/shim.so: tests/crash/shim.c   # preloaded by the crash tests, stands alone
+	@mkdir -p $(@D)
+	@echo "  cc $@"
+	$(Q)$(CC) -std=gnu11 -O1 -fPIC -shared -Wall -Wextra -Wshadow $< -o $@ -ldl
 .PHONY: ctests
-ctests: $(CTESTS)
+ctests: $(CTESTS) $(BUILD)/tests/shim.so
 # the kernels alone, without any library, for another machine (tests/bits.sh): test_<area> --hash
 $(BUILD)/tests/hash_%: tests/c/test_%.c $(filter-out %/hash.o %/private.o,$(filter $(BUILD)/base/% $(BUILD)/kernels/%,$(COREOBJ))) $(KOBJ)
 	@mkdir -p $(@D)
@@ -150,7 +154,7 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-deps race bits chain anchor fuzz soak oracle-text
+.PHONY: bench bench-deps race bits chain crash anchor fuzz soak oracle-text
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
@@ -163,6 +167,8 @@ chain: all
 	@sh tests/chain.sh $(SIZE)
 anchor: all
 	@sh tests/anchor.sh $(DATA)
+crash: all $(BUILD)/tests/shim.so
+	@$(LUA) tests/crash/run.lua $(PARTS)
 soak: all
 	@$(LUA) tests/soak.lua
 fuzz:
@@ -184,4 +190,4 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench race bits chain anchor soak fuzz oracle-text lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench race bits chain crash anchor soak fuzz oracle-text lint fmt clean    SAN=address|undefined|thread'

@@ -5,7 +5,8 @@
 -- every token (Agarwal et al. 2023, generalised knowledge distillation), on replies that the
 -- teacher gives and on its own, in turns. data is a file of prompts: text in the field that prompt=
 -- names, or messages; without it, the built-in world's sums. method=sft learns the teacher's
--- replies as text instead, for comparison: it needs several times the tokens.
+-- replies as text instead, for comparison: of a teacher that is not always sure (runs/sft) it needs
+-- more of them, of one that is (runs/grpo) as many.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -14,12 +15,12 @@ local cfg = ml.knobs {
   prompt = "prompt",
   method = "kl",     -- or "sft"
   kind = "forward",  -- "forward", "reverse" or "js" (model:kl)
-  own = 0.5,         -- share of steps on the student's own replies
+  own = 0.25,        -- share of steps on the student's own replies
   layers = 0,        -- of the student; 0: half the teacher's
-  prompts = 32,      -- a step, one reply each
+  prompts = 64,      -- a step, one reply each
   tokens = 64,       -- of a reply at most
-  steps = 300,
-  lr = 2e-3,         -- half a cosine, down to a twentieth
+  steps = 200,
+  lr = 4e-3,         -- half a cosine, down to a twentieth
   seed = 1,
   items = 100,       -- prompts held out to measure on
   every = 25,        -- steps between measurements

@@ -5,8 +5,8 @@
 -- minus kl times how far it moved from the model it began as. data is a file of prompts: text in
 -- the field that prompt= names, or messages; without it, the built-in world's questions, where the
 -- true quality of a reply is known (gold) and an alarm says when the reward rises and it falls:
--- kl=0 shows that. replay is a file of conversations to keep fresh; with the world's questions, the
--- world's.
+-- kl=0 keep=0 lr=3e-4 epochs=4 stop_kl=10 shows that. replay is a file of conversations to keep
+-- fresh; with the world's questions, the world's.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {

@@ -133,6 +133,10 @@ void ml_writer_abort(ml_writer *w); /* accepts NULL; removes the temporary */
 /* Takes the room for so many bytes in all, before the first is written: a full disk is known then.
 ** Fine where the file system cannot promise that. */
 int ml_writer_reserve(ml_writer *w, size_t bytes);
+/* The same into memory: no file, and take instead of commit. The block is ml_free's. */
+int ml_writer_memory(ml_writer **w);
+void ml_writer_take(ml_writer *w, uint8_t **data, size_t *size); /* frees w */
+int ml_truncate(const char *path, int64_t bytes); /* cut a file back, for good */
 int ml_mkdir(const char *path);     /* and parents; existing is fine */
 
 /* ---- hash.c ---- */

@@ -41,6 +41,8 @@ static const char TEMPORARY[] = ".0123456789abcdef"; /* room for what is unique 
 struct ml_writer {
   int fd, directory;
   char *path, *temporary;
+  uint8_t *memory; /* where there is no file */
+  size_t used, room;
 };
 
 static char *text_of(const char *a, const char *b) {
@@ -54,7 +56,7 @@ static void writer_free(ml_writer *w) {
   if (!w) return;
   if (w->fd >= 0) close(w->fd);
   if (w->directory >= 0) close(w->directory);
-  ml_free(w->path), ml_free(w->temporary), ml_free(w);
+  ml_free(w->path), ml_free(w->temporary), ml_free(w->memory), ml_free(w);
 }
 
 /* a rename is only durable once its directory is */
@@ -93,7 +95,41 @@ int ml_writer_open(ml_writer **out, const char *path) {
   return ML_OK;
 }
 
+int ml_writer_memory(ml_writer **out) {
+  ml_writer *w = ml_alloc0(sizeof *w);
+  if (!w) return ML_ENOMEM;
+  w->fd = w->directory = -1;
+  *out = w;
+  return ML_OK;
+}
+
+static int make_room(ml_writer *w, size_t room) {
+  if (room <= w->room) return ML_OK;
+  uint8_t *more = ml_alloc(room);
+  if (!more) return ML_ENOMEM;
+  if (w->used) memcpy(more, w->memory, w->used);
+  ml_free(w->memory);
+  w->memory = more, w->room = room;
+  return ML_OK;
+}
+
+static int put_memory(ml_writer *w, const void *p, size_t n) {
+  size_t need = w->used + n;
+  int st = need > w->room ? make_room(w, need > 2 * w->room ? need : 2 * w->room) : ML_OK;
+  if (st != ML_OK) return st;
+  memcpy(w->memory + w->used, p, n);
+  w->used = need;
+  return ML_OK;
+}
+
+void ml_writer_take(ml_writer *w, uint8_t **data, size_t *size) {
+  *data = w->memory, *size = w->used;
+  w->memory = NULL;
+  writer_free(w);
+}
+
 int ml_writer_put(ml_writer *w, const void *p, size_t n) {
+  if (!w->path) return n ? put_memory(w, p, n) : ML_OK;
   for (const char *c = p; n > 0;) {
     ssize_t k = write(w->fd, c, n);
     if (k < 0 && errno == EINTR) continue;
@@ -106,6 +142,7 @@ int ml_writer_put(ml_writer *w, const void *p, size_t n) {
 int ml_writer_reserve(ml_writer *w, size_t bytes) {
   int bad;
   if (bytes == 0) return ML_OK;
+  if (!w->path) return make_room(w, bytes);
   do bad = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) ? errno : 0;
   while (bad == EINTR);
   if (bad != ENOSPC && bad != EDQUOT && bad != EFBIG) return ML_OK;
@@ -126,8 +163,17 @@ int ml_writer_commit(ml_writer *w) {
 
 void ml_writer_abort(ml_writer *w) {
   if (!w) return;
-  unlink(w->temporary);
+  if (w->temporary) unlink(w->temporary);
   writer_free(w);
+}
+
+int ml_truncate(const char *path, int64_t bytes) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return io_error("cannot open", path);
+  int st = ftruncate(fd, (off_t)bytes) == 0 ? ML_OK : io_error("cannot cut", path);
+  if (st == ML_OK && fsync(fd) != 0) st = io_error("cannot sync", path);
+  close(fd);
+  return st;
 }
 
 int ml_mkdir(const char *path) {

@@ -1,11 +1,13 @@
 /* lckpt.c -- core.ckpt: lists of named tensors to and from files, and what a run directory needs
-** besides: publishing a directory, hashes of files. */
+** besides: directories that appear whole, written in the background; hashes of files. */
 #include "bind/laux.h"
 #include "ckpt/ckpt.h"
 
 #define BUNDLE "moonlit.Bundle"
+#define SAVE "moonlit.Save"
 
 static void release(void *p) { ml_bundle_free(p); }
+static void release_save(void *p) { ml_save_free(p); }
 
 /* pushes a box that owns an empty bundle: whatever raises later, the collector frees it */
 static ml_bundle *new_bundle(lua_State *L) {
@@ -78,57 +80,101 @@ static void add_metadata(lua_State *L, ml_bundle *b, int list) {
   lua_pop(L, 1);
 }
 
+/* the bundle of a list of { name, tensor }, then a list of { key, value }, then keep_order */
+static ml_bundle *check_bundle(lua_State *L, int first) {
+  lml_checktype(L, first, LUA_TTABLE);
+  lml_checktype(L, first + 1, LUA_TTABLE);
+  ml_bundle *b = new_bundle(L);
+  lua_Integer n = luaL_len(L, first);
+  for (lua_Integer i = 1; i <= n; i++) add_entry(L, b, first, i);
+  add_metadata(L, b, first + 1);
+  b->keep_order = lua_toboolean(L, first + 2);
+  return b;
+}
+
 /* save(path, list of { name, tensor }, list of { key, value }, keep_order) -> true */
 static int ckpt_save(lua_State *L) {
   const char *path = lml_checkstring(L, 1, NULL);
-  lml_checktype(L, 2, LUA_TTABLE);
-  lml_checktype(L, 3, LUA_TTABLE);
-  ml_bundle *b = new_bundle(L);
-  lua_Integer n = luaL_len(L, 2);
-  for (lua_Integer i = 1; i <= n; i++) add_entry(L, b, 2, i);
-  add_metadata(L, b, 3);
-  b->keep_order = lua_toboolean(L, 4);
-  int st = ml_ckpt_save(b, path);
+  lua_settop(L, 4);
+  int st = ml_ckpt_save(check_bundle(L, 2), path);
   lua_pushboolean(L, 1);
   return lml_result(L, st, 1);
 }
 
-/* publish(from, to) -> true: a finished directory takes its name durably */
-static int ckpt_publish(lua_State *L) {
-  int st = ml_publish_dir(lml_checkstring(L, 1, NULL), lml_checkstring(L, 2, NULL));
-  lua_pushboolean(L, 1);
-  return lml_result(L, st, 1);
-}
-
-static int hash_bytes(char hex[65], const void *p, size_t n) {
-  ml_sha256 *h = NULL;
-  int st = ml_sha256_new(&h);
-  if (st == ML_OK) st = ml_sha256_add(h, p, n);
-  if (st == ML_OK) return ml_sha256_hex(h, hex);
-  ml_sha256_free(h);
-  return st;
-}
-
-/* hash_file(path) -> SHA-256 in hex, bytes */
+/* hash_file(path) -> SHA-256 in hex, bytes, CRC-32C of every chunk in hex */
 static int ckpt_hash_file(lua_State *L) {
-  char hex[65] = "";
-  ml_file f = {.fd = -1};
-  int st = ml_file_map(&f, lml_checkstring(L, 1, NULL));
-  size_t size = f.size;
-  if (st == ML_OK) {
-    st = hash_bytes(hex, f.data, f.size);
-    ml_file_unmap(&f);
-  }
-  lua_pushstring(L, hex);
-  lua_pushinteger(L, (lua_Integer)size);
-  return lml_result(L, st, 2);
+  ml_digest d;
+  int st = ml_digest_file(&d, lml_checkstring(L, 1, NULL), false);
+  if (st != ML_OK) return lml_result(L, st, 0);
+  lua_pushstring(L, d.sha256);
+  lua_pushinteger(L, d.bytes);
+  lua_pushstring(L, d.crc32c);
+  ml_digest_free(&d);
+  return 3;
+}
+
+/* ---- a directory that appears whole ---- */
+
+/* begin(dir) -> Save */
+static int ckpt_begin(lua_State *L) {
+  const char *dir = lml_checkstring(L, 1, NULL);
+  void **box = lml_newbox(L, SAVE);
+  ml_save *s = NULL;
+  lml_check(L, ml_save_new(&s, dir), 0);
+  *box = s;
+  return 1;
+}
+
+static int save_text(lua_State *L) {
+  size_t n;
+  ml_save *s = lml_checkbox(L, 1, SAVE);
+  const char *name = lml_checkstring(L, 2, NULL), *text = lml_checkstring(L, 3, &n);
+  return lml_check(L, ml_save_bytes(s, name, text, n), 0);
+}
+
+static int save_tensors(lua_State *L) {
+  ml_save *s = lml_checkbox(L, 1, SAVE);
+  const char *name = lml_checkstring(L, 2, NULL);
+  lua_settop(L, 5);
+  return lml_check(L, ml_save_tensors(s, name, check_bundle(L, 3)), 0);
+}
+
+static int save_file(lua_State *L) {
+  ml_save *s = lml_checkbox(L, 1, SAVE);
+  return lml_check(L, ml_save_file(s, lml_checkstring(L, 2, NULL)), 0);
+}
+
+static int save_log(lua_State *L) {
+  ml_save *s = lml_checkbox(L, 1, SAVE);
+  return lml_check(L, ml_save_log(s, lml_checkstring(L, 2, NULL)), 0);
+}
+
+static int save_start(lua_State *L) {
+  ml_save *s = lml_checkbox(L, 1, SAVE);
+  const char *about = lml_checkstring(L, 2, NULL);
+  return lml_check(L, ml_save_start(s, about, lua_toboolean(L, 3)), 0);
+}
+
+static int save_busy(lua_State *L) {
+  lua_pushboolean(L, ml_save_busy(lml_checkbox(L, 1, SAVE)));
+  return 1;
+}
+
+static int save_wait(lua_State *L) {
+  int st = ml_save_wait(lml_checkbox(L, 1, SAVE));
+  lua_pushboolean(L, 1);
+  return lml_result(L, st, 1);
 }
 
 void lml_open_ckpt(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"load", ckpt_load}, {"save", ckpt_save}, {"publish", ckpt_publish},
-    {"hash_file", ckpt_hash_file}, {NULL, NULL}};
+    {"load", ckpt_load}, {"save", ckpt_save}, {"hash_file", ckpt_hash_file},
+    {"begin", ckpt_begin}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+    {"text", save_text}, {"tensors", save_tensors}, {"file", save_file}, {"log", save_log},
+    {"start", save_start}, {"busy", save_busy}, {"wait", save_wait}, {NULL, NULL}};
   lml_newtype(L, BUNDLE, NULL, release);
+  lml_newtype(L, SAVE, methods, release_save);
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "ckpt");
 }

@@ -202,6 +202,14 @@ static int sys_mkdir(lua_State *L) {
   return lml_result(L, st, 1);
 }
 
+/* truncate(path, bytes): cut a file back, with fsync */
+static int sys_truncate(lua_State *L) {
+  const char *path = lml_checkstring(L, 1, NULL);
+  int st = ml_truncate(path, lml_checksize(L, 2));
+  lua_pushboolean(L, 1);
+  return lml_result(L, st, 1);
+}
+
 /* write(path, text): atomic, with fsync */
 static int sys_write(lua_State *L) {
   size_t n;
@@ -375,6 +383,7 @@ static const luaL_Reg functions[] = {
   {"scratch", sys_scratch}, {"realpath", sys_realpath}, {"clock", sys_clock},
   {"rss", sys_rss}, {"rest", sys_rest}, {"signals", sys_signals}, {"signal", sys_signal},
   {"signal_clear", sys_signal_clear}, {"mkdir", sys_mkdir}, {"write", sys_write},
+  {"truncate", sys_truncate},
   {"sha256", sys_sha256}, {"crc32c", sys_crc32c}, {"memory", sys_memory}, {"stats", sys_stats},
   {"reset_peak", sys_reset_peak}, {"trim", sys_trim}, {"budget", sys_budget},
   {"fail_at", sys_fail_at}, {"seed", sys_seed}, {"rekey", sys_rekey}, {"rng", sys_rng},

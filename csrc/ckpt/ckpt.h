@@ -42,4 +42,29 @@ int ml_ckpt_save(const ml_bundle *b, const char *path);
 /* ---- publish.c: a finished directory takes its final name, for good ---- */
 int ml_publish_dir(const char *from, const char *to);
 
+/* ---- digest.c: a file as a manifest knows it ---- */
+enum { ML_CHUNK = 1 << 20 };
+typedef struct {
+  int64_t bytes;
+  char sha256[65];
+  char *crc32c; /* eight hexadecimal digits a chunk of ML_CHUNK bytes, the last one maybe short */
+} ml_digest;
+int ml_digest_bytes(ml_digest *d, const void *p, size_t n);
+int ml_digest_file(ml_digest *d, const char *path, bool from_disk); /* past the system's cache */
+void ml_digest_free(ml_digest *d); /* idempotent */
+
+/* ---- save.c: a directory of files, whole or not there, written in the background ---- */
+typedef struct ml_save ml_save;
+int ml_save_new(ml_save **out, const char *dir);
+int ml_save_bytes(ml_save *s, const char *name, const void *p, size_t n);     /* copies */
+int ml_save_tensors(ml_save *s, const char *name, const ml_bundle *b); /* copies; safetensors */
+int ml_save_file(ml_save *s, const char *name); /* one that the caller put into DIR.tmp */
+int ml_save_log(ml_save *s, const char *path); /* a file to sync before the directory appears */
+/* about: a JSON object, members of manifest.json. With background false it is done on return;
+** what became of it says ml_save_wait either way. */
+int ml_save_start(ml_save *s, const char *about, bool background);
+bool ml_save_busy(const ml_save *s);
+int ml_save_wait(ml_save *s);  /* may be called again */
+void ml_save_free(ml_save *s); /* waits; accepts NULL */
+
 #endif

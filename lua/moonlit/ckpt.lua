@@ -6,10 +6,12 @@
 --- A missing or corrupt file is nil, message, code. Files are replaced whole or not at all.
 local core = require "moonlit.core"
 local json = require "moonlit.json"
+local lfs = require "lfs"
+local manifest = require "moonlit.ckpt.manifest"
 local options = require "moonlit.options"
 
-local ckpt = { write = core.sys.write, publish = core.ckpt.publish,
-               hash_file = core.ckpt.hash_file }
+local ckpt = { write = core.sys.write, hash_file = core.ckpt.hash_file,
+               begin = core.ckpt.begin }
 
 local function is_npy(path) return path:find("%.npy$") ~= nil end
 
@@ -78,6 +80,11 @@ local function plain(value)
   return #value > 0 and json.array(copy) or copy
 end
 
+--- The text of a model's config.json.
+function ckpt.config(model)
+  return json.encode(plain(model:config()), { pretty = true }) .. "\n"
+end
+
 --- A model as a directory: config.json, model.safetensors and, if given, tokenizer.json.
 --- @param dir string
 --- @param model table  anything with config() and state()
@@ -85,7 +92,7 @@ end
 --- @return true|nil, string? message, string? code
 function ckpt.save_model(dir, model, tok)
   local ok, err, code = core.sys.mkdir(dir)
-  if ok then ok, err, code = json.save(dir .. "/config.json", plain(model:config())) end
+  if ok then ok, err, code = core.sys.write(dir .. "/config.json", ckpt.config(model)) end
   if ok then
     ok, err, code = ckpt.save(dir .. "/model.safetensors", model:state(), { format = "pt" })
   end
@@ -93,29 +100,49 @@ function ckpt.save_model(dir, model, tok)
   return ok, err, code
 end
 
--- a run's directory stands for its latest checkpoint
-local function resolve(path)
+local function is_there(path) return lfs.attributes(path, "mode") ~= nil end
+
+-- the newest of a run's checkpoints, for one that ended before it could name its first
+local function newest(path)
+  local most
+  for name in lfs.dir(path .. "/ckpt") do
+    local step = math.tointeger(tonumber(name:match "^step%-(%d+)$"))
+    if step and step > (most or -1) then most = step end
+  end
+  return most and ("step-%d"):format(most)
+end
+
+--- A run's directory stands for its latest checkpoint, any other for itself.
+--- @return string dir  of a run that has none yet: where it will be
+function ckpt.resolve(path)
+  if lfs.attributes(path .. "/ckpt", "mode") ~= "directory" then return path end
   local file = io.open(path .. "/ckpt/latest", "rb")
-  if not file then return path end
-  local name = file:read("l")
-  file:close()
+  local name = file and file:read("l")
+  if file then file:close() end
+  if not (name and name:find "^step%-%d+$") then name = newest(path) or "latest" end
   return path .. "/ckpt/" .. name
 end
-ckpt.resolve = resolve
+
+-- what a model is read from
+local MODEL = { ["config.json"] = true, ["model.safetensors"] = true, ["tokenizer.json"] = true }
 
 --- What save_model wrote, in parts: { config =, state =, tokenizer = path or nil }.
+--- A checkpoint's files must be what its manifest says.
 --- @param path string  a model's directory, or a run's
 function ckpt.load_model(path)
-  local dir = resolve(path)
+  local dir = ckpt.resolve(path)
+  if dir ~= path and not is_there(dir .. "/model.safetensors") then
+    return nil, ("%s has no checkpoint yet"):format(path), "io"
+  end
+  local wrong = is_there(dir .. "/manifest.json") and manifest.fault(dir, MODEL)
+  if wrong then return nil, ("%s cannot be used: %s"):format(dir, wrong), "format" end
   local config, err, code = json.load(dir .. "/config.json")
   if not config then return nil, err, code end
   local state
   state, err, code = ckpt.list(dir .. "/model.safetensors")
   if not state then return nil, err, code end
   local tokenizer = dir .. "/tokenizer.json"
-  local file = io.open(tokenizer, "rb")
-  if file then file:close() end
-  return { config = config, state = state, tokenizer = file and tokenizer or nil }
+  return { config = config, state = state, tokenizer = is_there(tokenizer) and tokenizer or nil }
 end
 
 return ckpt

@@ -24,7 +24,7 @@ local function reachable()
   collect("Forward:", methods_of "Forward")
   collect("CoreCache:", methods_of "Cache")
   collect("CoreOptimizer:", methods_of "Optimizer")
-  for _, name in ipairs { "Lines", "Out", "ShardBuilder", "Shard", "Rows", "CoreBpe",
+  for _, name in ipairs { "Lines", "Out", "ShardBuilder", "Shard", "Rows", "Save", "CoreBpe",
                           "CoreTrainer" } do
     collect(name .. ":", methods_of(name))
   end

@@ -26,20 +26,61 @@ function core.ckpt.load(path) end
 ---@return string? code
 function core.ckpt.save(path, tensors, metadata, keep_order) end
 
---- A finished directory takes its final name, durably; there must be nothing of that name.
----@param from string
----@param to string
----@return true|nil
----@return string? message
----@return string? code
-function core.ckpt.publish(from, to) end
-
---- SHA-256 of a file, in hexadecimal, and its size in bytes.
+--- SHA-256 of a file, in hexadecimal, its size in bytes, and the CRC-32C of every chunk of 1 MiB,
+--- eight digits each.
 ---@param path string
 ---@return string|nil hex
 ---@return integer|string bytes
----@return string? code
+---@return string? crc32c  or the code of what went wrong
 function core.ckpt.hash_file(path) end
+
+--- A directory of files that appears whole or not at all, written while the caller goes on: fill
+--- it, start it, ask what became of it.
+---@param dir string  its name in the end; DIR.tmp until then. `latest` beside it names it
+---@return moonlit.Save
+function core.ckpt.begin(dir) end
+
+---@class moonlit.Save
+local Save = {}
+
+--- A file of this text.
+---@param name string
+---@param text string
+function Save:text(name, text) end
+
+--- A .safetensors file of these tensors, as they are now: they may change afterwards.
+---@param name string
+---@param tensors {name: string, tensor: Tensor}[]
+---@param metadata {[1]: string, [2]: string}[]  keys and values
+---@param keep_order? boolean  = false: the format's own order
+function Save:tensors(name, tensors, metadata, keep_order) end
+
+--- A file that the caller has written into DIR.tmp itself.
+---@param name string
+function Save:file(name) end
+
+--- A file elsewhere that must be on the disk before the directory appears.
+---@param path string
+function Save:log(path) end
+
+--- Writes it all, reads it back and compares. A last file, manifest.json, has every other's size,
+--- SHA-256 and CRC-32C.
+---@param about string  a JSON object: further members of manifest.json
+---@param background boolean  false: it is done on return
+function Save:start(about, background) end
+
+--- Is it still being written?
+---@return boolean
+function Save:busy() end
+
+--- Waits until it is written; says what became of it.
+---@return true|nil
+---@return string? message
+---@return string? code
+function Save:wait() end
+
+--- Waits, and lets go of it.
+function Save:free() end
 
 -- ---- JSON ----
 
@@ -75,4 +116,4 @@ function core.json.encode(value, indent) end
 ---@return table
 function core.json.array(t) end
 
-return core
+return { core = core, Save = Save }

@@ -134,6 +134,14 @@ function core.sys.mkdir(path) end
 ---@return string? code
 function core.sys.write(path, text) end
 
+--- Cuts a file back to its first bytes, and is on the disk afterwards.
+---@param path string
+---@param bytes integer
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.sys.truncate(path, bytes) end
+
 --- SHA-256 in hexadecimal of strings and tensors (elements in order, little endian), one after the
 --- other; an array stands for its items.
 --- > core.sys.sha256("a", "b") == core.sys.sha256 { "ab" }  --> true

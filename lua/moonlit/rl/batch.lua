@@ -76,21 +76,16 @@ local function arrange(samples, length, pack)
   return rows
 end
 
-local function filled(length, value)
-  local list = {}
-  for t = 1, length do list[t] = value end
-  return list
-end
-
--- one sample goes into row r of every column, after `at` ids
-local function lay(columns, names, r, at, s, lists, doc)
-  for t, id in ipairs(s.ids) do
-    columns.ids[r][at + t], columns.mask[r][at + t] = id, s.mask[t]
-    columns.doc[r][at + t] = doc
-  end
+-- one sample goes into a row (a list a column), after `at` ids
+local function lay(row, names, at, s, lists, doc)
+  local n = #s.ids
+  table.move(s.ids, 1, n, at + 1, row.ids)
+  table.move(s.mask, 1, n, at + 1, row.mask)
+  for t = at + 1, at + n do row.doc[t] = doc end
   for _, name in ipairs(names) do
-    local v, to = lists[name], columns[name][r]
-    for t = 1, #s.ids do to[at + t] = type(v) == "table" and v[t] or v * s.mask[t] end
+    local v, to = lists[name], row[name]
+    if type(v) == "table" then table.move(v, 1, n, at + 1, to)
+    else for t = 1, n do to[at + t] = v * s.mask[t] end end
   end
 end
 
@@ -100,19 +95,31 @@ local function longest(samples)
   return most
 end
 
+-- nothing from `at` on, a document of its own
+local function fill(row, at, length, doc)
+  for name, list in pairs(row) do
+    local value = name == "doc" and doc or 0
+    for t = at + 1, length do list[t] = value end
+  end
+end
+
+-- name -> a list of rows, for what tensors are made of
 local function lay_all(samples, rows, length, count)
   local names, lists = carried(samples)
   local columns, places = { ids = {}, mask = {}, doc = {} }, {}
   for _, name in ipairs(names) do columns[name] = {} end
   for r = 1, count do
-    for _, column in pairs(columns) do column[r] = filled(length, 0) end
-    local at = 0
-    for d, i in ipairs(rows[r] or {}) do
-      lay(columns, names, r, at, samples[i], lists[i], d)
+    local row, at, here = {}, 0, rows[r] or {}
+    for name, column in pairs(columns) do
+      row[name] = {}
+      column[r] = row[name]
+    end
+    for d, i in ipairs(here) do
+      lay(row, names, at, samples[i], lists[i], d)
       places[i] = (r - 1) * length + at
       at = at + #samples[i].ids
     end
-    for t = at + 1, length do columns.doc[r][t] = #(rows[r] or {}) + 1 end
+    fill(row, at, length, #here + 1)
   end
   return columns, names, places
 end

@@ -1,5 +1,4 @@
 --- The file work of a run's directory: which directory, logs that a resume cuts back, removal.
-local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
 local fail = require "moonlit.run.fail"
 local lfs = require "lfs"
@@ -41,9 +40,20 @@ function files.remove(path)
   end
 end
 
-function files.read(path)
+--- Remove what a process that was killed left half written in a directory.
+function files.clean(dir)
+  for _, name in ipairs(files.entries(dir)) do
+    if name:find "%.tmp$" or name:find("%." .. ("%x"):rep(16) .. "$") then
+      files.remove(dir .. "/" .. name)
+    end
+  end
+end
+
+--- A file's text, or nil; with last, its last so many bytes.
+function files.read(path, last)
   local file = io.open(path, "rb")
   if not file then return nil end
+  if last then file:seek("set", math.max(0, file:seek("end") - last)) end
   local text = file:read("a")
   file:close()
   return text
@@ -51,8 +61,12 @@ end
 
 --- Cut a log back to its first `bytes` bytes.
 function files.truncate(path, bytes)
-  local text = files.read(path)
-  if text and #text > bytes then must(ckpt.write(path, text:sub(1, bytes))) end
+  local size = files.size(path)
+  if size > bytes then must(core.sys.truncate(path, bytes)) end
+  if size < bytes then
+    fail("run: %s has %d bytes, the checkpoint knows of %d; it was cut by someone else", path, size,
+         bytes)
+  end
 end
 
 local function holds_run(dir) return files.exists(dir .. "/run.json") end

@@ -100,7 +100,7 @@ local function machine_fault(self, s)
   fail("run: step %d: %s (%s), but run once more it gave other bits: a fault of memory or "
        .. "processor, or a loop that does not depend on seed and step alone\n"
        .. "nothing was updated; the last checkpoint is of step %d", self.run.current, s.what,
-       s.where, math.max(0, self.run.saved))
+       s.where, self.run:settled())
 end
 
 -- the second time: do the bits agree? A step whose inputs differ says nothing.
@@ -172,7 +172,7 @@ end
 
 local function stop(self, more)
   fail("run: %s\nnothing was updated; the last checkpoint is of step %d%s", describe(self),
-       math.max(0, self.run.saved), more or "")
+       self.run:settled(), more or "")
 end
 
 local function skip(self)
@@ -185,7 +185,7 @@ local function skip(self)
 end
 
 local function rollback(self)
-  local from = self.run.saved
+  local from = self.run:settled()
   if from < 1 then stop(self, "; there is none to go back to (save_every)") end
   if not self.before.data then stop(self, "; no data is tracked, so no batch can be left out") end
   if self.back.from ~= from then self.back = { from = from, batches = 0, times = 0 } end
@@ -252,10 +252,10 @@ end
 
 -- ---- making one ----
 
--- steps in a row that were skipped before a resume
+-- steps in a row that were skipped before a resume; of a long log the end says it
 local function skipped_before(dir)
   local n = 0
-  for line in (files.read(dir .. "/metrics.jsonl") or ""):gmatch("[^\n]+") do
+  for line in (files.read(dir .. "/metrics.jsonl", 1 << 16) or ""):gmatch("[^\n]+") do
     n = line:find('"skipped":', 1, true) and n + 1 or 0
   end
   return n

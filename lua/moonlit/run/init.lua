@@ -47,24 +47,29 @@ local function close_logs(self)
   for _, name in ipairs(LOGS) do self.logs[name]:close() end
 end
 
+local defaults = { steps = options.required, seed = 0, save_every = 0, keep = 2, keep_every = 0,
+                   keep_best = 0, best = "loss", higher = false, hash_every = 0 }
+local counts = { "steps", "seed", "save_every", "keep", "keep_every", "keep_best", "hash_every" }
+
 --- @param path string  the default directory; --out replaces it
---- @param opt {steps: integer, seed: integer?, save_every: integer?, keep: integer?, hash_every:
----        integer?}  save_every: steps between checkpoints, 0 = only the last; keep: checkpoints
----        kept, 0 = all; hash_every: steps between hashes of the weights in hashes.log, which
----        checkpoints have anyway
+--- @param opt {steps: integer, seed: integer?, save_every: integer?, keep: integer?,
+---        keep_every: integer?, keep_best: integer?, best: string?, higher: boolean?,
+---        hash_every: integer?}
+---        save_every: steps between checkpoints, 0: only the last; keep: how many of the newest are
+---        kept, 0: all; keep_every: those of every so many steps are kept too; keep_best: so many
+---        with the lowest (higher = true: highest) value of what run:log calls `best` as well;
+---        hash_every: steps between hashes of the weights in hashes.log, which checkpoints have
+---        anyway
 local function new(path, opt)
   if type(path) ~= "string" then error("run: path must be a string, got " .. type(path), 3) end
-  local o = options(opt, { steps = options.required, seed = 0, save_every = 0, keep = 2,
-                             hash_every = 0 }, "run", 4)
-  for _, name in ipairs { "steps", "seed", "save_every", "keep", "hash_every" } do
-    record.whole(o, name, 0, "run", 3)
-  end
-  local self = setmetatable({ total = o.steps, seed = o.seed, keep = o.keep,
+  local o = options(opt, defaults, "run", 4)
+  for _, name in ipairs(counts) do record.whole(o, name, 0, "run", 3) end
+  local self = setmetatable({ total = o.steps, seed = o.seed, keep = o.keep, keeps = o,
                               save_every = o.save_every, hash_every = o.hash_every, step = 0,
                               saved = -1, tokens = 0, seconds = 0, tracked = {} }, Run)
   record.open(self, path, { kind = "run", steps = o.steps, seed = o.seed })
   files.mkdir(self.dir .. "/ckpt")
-  checkpoint.clean(self.dir)
+  files.clean(self.dir .. "/ckpt")
   core.sys.seed(o.seed)
   math.randomseed(o.seed, 0)
   return self
@@ -74,13 +79,14 @@ end
 
 -- back to the last checkpoint, the logs with it: no line twice
 local function resume(self)
-  local state = checkpoint.load(self.dir, self.tracked)
-  for _, name in ipairs(LOGS) do
+  local state = checkpoint.load(self.dir, self.tracked, self.keeps)
+  for _, name in ipairs(harness.stop_at and {} or LOGS) do -- a replay begins logs of its own
     files.truncate(self.dir .. "/" .. name, state and state.sizes[name] or 0)
   end
   if not state then return end
   self.step, self.saved = state.step, state.step
   self.tokens, self.seconds = state.tokens, state.seconds
+  self.metric = state.metric
 end
 
 --- What checkpoints hold and resume restores. Called once, before the loop.
@@ -97,6 +103,10 @@ function Run:track(things)
   open_logs(self)
   record.note(self, "%s at step %d of %d", self.resumed and "resumed" or "started", self.step,
               self.total)
+  if self.resumed and self.step > 0 and not harness.quiet then
+    io.stdout:write(("resumed from step %d: %s/ckpt/step-%d verifies\n"):format(self.step, self.dir,
+                                                                             self.step))
+  end
   return self
 end
 
@@ -110,8 +120,26 @@ function Run:guard(opt)
   return self
 end
 
+-- the checkpoint that is being written is on the disk after this, or the run ends
+local function settle(self)
+  local p = self.pending
+  if not p then return end
+  self.pending = nil
+  checkpoint.settle(p)
+  self.saved = p.state.step
+  record.note(self, "checkpoint at step %d: training stood for %.0f ms, on the disk after %.2f s",
+              self.saved, p.pause * 1e3, core.sys.clock() - p.begun)
+end
+
+--- The step of the last checkpoint, 0 for none; waits for one that is being written.
+function Run:settled()
+  settle(self)
+  return math.max(0, self.saved)
+end
+
 --- Back to the last checkpoint, inside the loop.
 function Run:rewind()
+  settle(self)
   close_logs(self)
   resume(self)
   open_logs(self)
@@ -124,32 +152,43 @@ local function hash_weights(self, logged)
   local parameters = self.tracked.model.parameters
   local weights = parameters and ckpt.hash(parameters(self.tracked.model))
   if weights and logged then
-    self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights))
+    must(self.logs["hashes.log"]:write(("%d weights %s\n"):format(self.step, weights)))
   end
   return weights
 end
 
+-- what a retirement and a manifest need to know
+local function how_to_keep(self, weights)
+  local k = self.keeps
+  return { keep = self.keep, keep_every = k.keep_every, keep_best = k.keep_best, higher = k.higher,
+           damaged = k.damaged, weights = weights, metric = self.metric, last = self.saved,
+           logs = LOGS }
+end
+
 -- scheduled: a step that is saved in every run of these knobs, however often it is stopped; the
--- logs of two runs must not differ by the others
+-- logs of two runs must not differ by the others. It is written while training goes on.
 local function save(self, scheduled)
+  settle(self) -- never two at once
+  local begun = core.sys.clock()
   local weights = hash_weights(self, scheduled)
   local sizes = {}
   for _, name in ipairs(LOGS) do
     must(self.logs[name]:flush())
     sizes[name] = self.logs[name]:seek("end")
   end
-  checkpoint.save(self.dir, self.tracked, {
+  self.pending = checkpoint.begin(self.dir, self.tracked, {
     step = self.step, seed = self.seed, sizes = sizes, tokens = self.tokens,
-    seconds = self.seconds + core.sys.clock() - self.started,
+    seconds = self.seconds + begun - self.started, metric = self.metric,
     moonlit = self.info.moonlit, numerics = self.info.numerics,
-  }, { keep = self.keep, weights = weights, last = self.saved })
-  self.saved = self.step
-  record.note(self, "checkpoint at step %d", self.step)
+  }, how_to_keep(self, weights))
+  self.pending.begun, self.pending.pause = begun, core.sys.clock() - begun
 end
 
 -- SIGINT or SIGTERM came: leave everything so that --resume goes on from here
 local function stop(self)
+  settle(self)
   if self.saved ~= self.step then save(self) end
+  settle(self)
   self.info.status = "stopped"
   record.write_info(self)
   record.note(self, "stopped by a signal at step %d", self.step)
@@ -176,7 +215,9 @@ end
 
 -- a replay is through
 local function leave(self)
+  settle(self)
   if self.saved ~= self.step then save(self) end
+  settle(self)
   close_logs(self)
   record.close(self)
   os.exit(0, true)
@@ -187,13 +228,23 @@ local function next_step(self)
   if what == "back" then self.current = nil end
   if self.current and not what then end_step(self) end
   if core.sys.signal() and not self.current then stop(self) end
+  if self.pending and not checkpoint.busy(self.pending) then settle(self) end
   if harness.stop_at and self.step >= harness.stop_at then leave(self) end
-  if self.step >= self.total then return nil end
+  if self.step >= self.total then
+    settle(self) -- a signal until then is one of the loop
+    if core.sys.signal() then stop(self) end
+    return nil
+  end
   self.current = self.step + 1
   self.watch:begin()
   core.sys.rekey(self.seed, self.current) -- random numbers depend on (seed, step) alone
   math.randomseed(self.seed, self.current)
   return self.current
+end
+
+local function rehearse(self)
+  local dir = self.dir .. "/ckpt"
+  tracked.rehearse(ckpt.begin(dir .. "/rehearsal"), dir, self.tracked)
 end
 
 --- Iterate over the steps that are left. Random numbers (ml.rand*, dropout, math.random) start
@@ -203,9 +254,12 @@ function Run:steps()
   self.watch = self.watch or guard.new(self)
   if harness.scratch then
     self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
-    return check.steps(self)
+    return check.steps(self, rehearse)
   end
-  if not harness.stop_at then check.start(self) end
+  if not harness.stop_at then
+    check.start(self)
+    if self.save_every > 0 then rehearse(self) end
+  end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)
@@ -239,16 +293,17 @@ function Run:log(values)
     if not finite and not guarded then
       self.progress:close()
       fail("run: %s is %s at step %d; the last checkpoint is of step %d", name, v, step,
-           math.max(0, self.saved))
+           self:settled())
     end
     line[name] = v
   end
+  self.metric = line[self.keeps.best] or self.metric
   line.seconds = self.seconds + math.floor((core.sys.clock() - self.started) * 1e3) / 1e3
-  self.logs["metrics.jsonl"]:write(json.encode(line), "\n")
-  self.logs[tensorboard.name]:write(tensorboard.scalars(os.time(), step, line))
+  must(self.logs["metrics.jsonl"]:write(json.encode(line), "\n"))
+  must(self.logs[tensorboard.name]:write(tensorboard.scalars(os.time(), step, line)))
   if line.loss then
-    self.logs["hashes.log"]:write(("%d %s %s\n"):format(step, hex32(line.loss),
-                                                        line.norm and hex32(line.norm) or "-"))
+    local norm = line.norm and hex32(line.norm) or "-"
+    must(self.logs["hashes.log"]:write(("%d %s %s\n"):format(step, hex32(line.loss), norm)))
   end
   self.progress:update(step, line, self.session_tokens)
 end
@@ -258,7 +313,7 @@ function Run:sample(text)
   local step = self.current or self.step
   if self.watch and self.watch.again then return end -- it comes once more
   if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
-  self.logs["samples.jsonl"]:write(json.encode { step = step, text = text }, "\n")
+  must(self.logs["samples.jsonl"]:write(json.encode { step = step, text = text }, "\n"))
   self:say(("--- step %d ---\n%s\n---"):format(step, text))
 end
 
@@ -277,7 +332,13 @@ function Run:finish(...)
     if not self.watch:done() then end_step(self) end
     self.current = nil
   end
-  if self.saved ~= self.step then save(self, true) end
+  settle(self)
+  if self.saved ~= self.step then
+    core.sys.signals(true) -- what is begun is finished
+    save(self, true)
+    settle(self)
+    core.sys.signals(false)
+  end
   self.info.step, self.info.tokens = self.step, self.tokens
   self.info.seconds = self.seconds + (self.started and core.sys.clock() - self.started or 0)
   tell_speed(self)

@@ -74,6 +74,10 @@ function record.open(self, path, what)
   local resumed = harness.resume and files.exists(dir .. "/run.json")
   files.mkdir(dir)
   self.lock = files.lock(dir)
+  if not resumed and files.exists(dir .. "/run.json") and not harness.scratch then
+    fail("run: another process began a run in %s just now", dir)
+  end
+  files.clean(dir)
   self.info = record.environment()
   for _, name in ipairs(options.keys(what)) do self.info[name] = what[name] end
   self.info.status, self.info.last = "running", json.array {}

@@ -35,11 +35,27 @@ local function check_checkpoint(found, dir, step, logged)
     count(found, manifest.files), (manifest.weights or "?"):sub(1, 16))
 end
 
-local function check_run(found, dir)
-  local logged = logged_weights(dir)
-  for _, step in ipairs(checkpoint.steps(dir)) do
-    check_checkpoint(found, dir, step, logged[step])
+-- `latest` names one of them; the logs reach as far as the newest says
+local function check_ends(found, dir, steps)
+  local latest = (files.read(dir .. "/ckpt/latest") or ""):match "^step%-(%d+)\n$"
+  if not latest or not files.exists(dir .. "/ckpt/step-" .. latest) then
+    found.bad[#found.bad + 1] = dir .. "/ckpt/latest: names no checkpoint"
   end
+  local state = json.load(("%s/ckpt/step-%d/state.json"):format(dir, steps[#steps]))
+  local sizes = state and state.sizes or {}
+  for _, name in ipairs(options.keys(sizes)) do
+    local bytes = files.size(dir .. "/" .. name)
+    if bytes < sizes[name] then
+      found.bad[#found.bad + 1] = ("%s/%s: has %d bytes, the newest checkpoint knows of %d"):format(
+        dir, name, bytes, sizes[name])
+    end
+  end
+end
+
+local function check_run(found, dir)
+  local logged, steps = logged_weights(dir), checkpoint.steps(dir)
+  for _, step in ipairs(steps) do check_checkpoint(found, dir, step, logged[step]) end
+  if #steps > 0 then check_ends(found, dir, steps) end
 end
 
 local function check_stage(found, dir, info)

@@ -3,6 +3,7 @@ local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local options = require "moonlit.options"
+local tracked = require "moonlit.run.tracked"
 
 local context = {}
 
@@ -129,6 +130,7 @@ function context.new(run)
   c.batch = type(data) == "table" and math.type(data.batch) == "integer" and data.batch or nil
   c.epochs = epochs(run, data)
   c.weights, c.moments = bytes(c.parameters), moments(c)
+  c.copied = tracked.bytes(t) -- by a save
   -- weights and moments are there already; gradients (as large as the weights), weights packed for
   -- bf16 (e.weights holds them), activations and workspaces are not
   local e = model and model.memory
@@ -137,7 +139,7 @@ function context.new(run)
   local lua = collectgarbage "count" * 1024 -- Lua's heap may double before it is swept
   c.memory = { now = context.anonymous(), free = free_memory(),
                before = context.peak(), activations = e and e.activations,
-               more = e and e.weights + e.activations + muon_room(c) + other_gradients(t)
+               more = e and e.weights + e.activations + muon_room(c) + other_gradients(t) + c.copied
                             + WORKSPACE * core.sys.threads() + lua or 0 }
   c.disk = { checkpoint = c.weights + c.moments + 1e5, kept = kept(run),
              there = #checkpoint.steps(run.dir), where = run.place or run.dir,
