@@ -142,6 +142,18 @@ describe("training", function()
     ml.threads(before)
   end)
 
+  it("takes files as texts", function()
+    local docs, base = {}, os.tmpname()
+    for line in prose():gmatch "[^\n]+" do docs[#docs + 1] = { text = line } end
+    local want = saved(trained(docs))
+    for _, name in ipairs { base .. ".jsonl", base .. ".jsonl.gz" } do
+      assert(ml.data.write(name, docs))
+      assert.are.equal(want, saved(trained(ml.data.read(name))))
+      os.remove(name)
+    end
+    os.remove(base)
+  end)
+
   it("takes the most frequent pair, of equals the one of smaller ids", function()
     -- "ab" comes three times; then "cd" and " ab" come twice, and a space has a late id
     local tok = trained({ "ab cd ab cd ab" }, { vocab = 258 + 3, special = { "<s>", "<t>" } })
