@@ -154,31 +154,44 @@ static int add_word(growing *g, ml_word w) {
   return ML_OK;
 }
 
-/* may the character at p join the word before it and the one after? Its bytes if so */
-static size_t joiner(const uint8_t *p, size_t left) {
-  size_t n = p[0] == '\'' ? 1 : left > 2 && p[0] == 0xE2 && p[1] == 0x80 && p[2] == 0x99 ? 3 : 0;
+/* may the character at p join the word before it and the one after? Its bytes if so: ' _ . @
+** between any, a comma between digits */
+static size_t joiner(const uint8_t *p, size_t left, bool digit) {
+  size_t n = strchr("'_.@", p[0]) ? 1 : left > 2 && memcmp(p, "\xE2\x80\x99", 3) == 0 ? 3 : 0;
+  unsigned wanted = ML_CHAR_WORD;
   int32_t c;
-  if (n == 0 || n >= left) return 0;
+  if (digit && p[0] == ',') n = 1, wanted = ML_CHAR_DIGIT;
+  if (p[0] == 0 || n == 0 || n >= left) return 0;
   ml_char(p + n, left - n, &c);
-  return ml_char_kind(c) & ML_CHAR_WORD ? n : 0;
+  return ml_char_kind(c) & wanted ? n : 0;
 }
 
 /* the run of word characters at p; fills in all but `at` */
 static ml_word run_of(const uint8_t *p, size_t left) {
   ml_word w = {0};
   size_t i = 0;
+  bool digit = false;
   int32_t c;
   while (i < left) {
     size_t k = ml_char(p + i, left - i, &c);
     unsigned kind = ml_char_kind(c);
     if (kind & ML_CHAR_WORD) w.alpha |= (kind & ML_CHAR_ALPHA) != 0;
-    else if ((k = joiner(p + i, left - i)) == 0) break;
+    else if ((k = joiner(p + i, left - i, digit)) == 0) break;
+    digit = kind & ML_CHAR_DIGIT;
     i += k;
     w.chars++;
   }
   w.bytes = (uint32_t)i;
   w.hash = ml_hash_bytes(p, i);
   return w;
+}
+
+/* the run of one mark that a line or an ellipsis is made of: - or . */
+static ml_word rule_of(const uint8_t *p, size_t left) {
+  size_t i = 1;
+  while (i < left && p[i] == p[0]) i++;
+  return (ml_word){.bytes = (uint32_t)i, .chars = (uint32_t)i, .symbol = true,
+                   .hash = ml_hash_bytes(p, i)};
 }
 
 static int too_long(size_t n) {
@@ -199,6 +212,7 @@ int ml_words_of(ml_words *out, const uint8_t *p, size_t n) {
     }
     ml_word w = {.bytes = (uint32_t)k, .chars = 1, .symbol = true};
     if (kind & ML_CHAR_WORD) w = run_of(p + i, n - i);
+    else if (c == '-' || c == '.') w = rule_of(p + i, n - i);
     else w.hash = ml_hash_bytes(p + i, k);
     w.at = (uint32_t)i;
     st = add_word(&g, w);

@@ -34,13 +34,14 @@ typedef struct {
   uint64_t hash;      /* of its bytes */
   uint32_t at, bytes; /* where it is in the text */
   uint32_t chars;
-  bool symbol;        /* one character that is neither letter, mark nor digit */
+  bool symbol;        /* neither letter, mark nor digit: one character, or a run of - or . */
   bool alpha;         /* has a letter */
 } ml_word;
 typedef struct { ml_word *w; int64_t n; } ml_words; /* ml_free(w) */
 
-/* Maximal runs of letters, marks and digits, in which one ' or U+2019 may stand between two;
-** every other character that is not white space is a word of its own. */
+/* Maximal runs of letters, marks and digits, in which one of ' U+2019 . _ @ may stand between two
+** and a comma between digits; runs of - or of .; every other character that is not white space is
+** a word of its own. As near to spaCy's words, which the published rules count, as lines allow. */
 int ml_words_of(ml_words *out, const uint8_t *p, size_t n);
 
 /* The same text as what near-duplicates share: hashes only, of runs of letters, marks and digits,

@@ -192,24 +192,35 @@ local function add_phone(text, groups, i, count, add)
   return bounded(text, first, last) and (add(first, last) or true)
 end
 
--- every run of groups, from its first group that matches
-local function find_in_groups(text, add, count_of, add_found)
+-- whether what may be groups from `at` on has so many digits at all, and where it ends
+local function stretch_at(text, at, least)
+  local stretch = text:match("^.[%d ()./-]*", at)
+  local stop = at + #stretch - 1
+  if #stretch < least then return false, stop end
+  return select(2, stretch:gsub("%d", "")) >= least, stop
+end
+
+-- every run of groups of so many digits at least, from its first group that matches
+local function find_in_groups(text, add, least, count_of, add_found)
   local at = text:find("[+(%d]")
   while at do
-    local groups = groups_at(text, at)
-    local i = 1
-    while groups[i] do
-      local count = count_of(groups, i)
-      local found = count and add_found(text, groups, i, count, add)
-      i = i + (found and count or 1)
+    local fine, stop = stretch_at(text, at, least)
+    if fine then
+      local groups = groups_at(text, at)
+      local i = 1
+      while groups[i] do
+        local count = count_of(groups, i)
+        local found = count and add_found(text, groups, i, count, add)
+        i = i + (found and count or 1)
+      end
+      stop = groups[1] and groups[#groups].last or at
     end
-    local stop = groups[1] and groups[#groups].last or at
     at = text:find("[+(%d]", stop + 1)
   end
 end
 
-local function find_cards(text, add) find_in_groups(text, add, card_groups, add_card) end
-local function find_phones(text, add) find_in_groups(text, add, phone_groups, add_phone) end
+local function find_cards(text, add) find_in_groups(text, add, 13, card_groups, add_card) end
+local function find_phones(text, add) find_in_groups(text, add, 7, phone_groups, add_phone) end
 
 -- ---- keys: what it begins with, what it goes on with, how long that is at least, its form ----
 

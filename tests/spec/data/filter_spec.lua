@@ -208,7 +208,34 @@ describe("filter.length", function()
   })
 end)
 
+-- tests/golden/data/filters.jsonl: what datatrove decides of documents (tests/oracle/data.py)
+describe("beside datatrove", function()
+  local made = { c4 = filter.c4(), c4_open = filter.c4 { terminal_punctuation = false },
+                 gopher_quality = filter.gopher_quality(),
+                 gopher_repetition = filter.gopher_repetition(),
+                 fineweb_quality = filter.fineweb_quality() }
+  for name, keep in pairs(made) do
+    it(name .. " decides the same, for the same reason", function()
+      for doc in ml.data.read "tests/golden/data/filters.jsonl" do
+        local fine, reason = keep(doc)
+        if name == "fineweb_quality" then -- white space hides the end of a line there
+          fine, reason = keep { text = doc.text:gsub("([.!?]) +%f[\n\0]", "%1 ,") }
+        end
+        assert.equal(doc[name], fine and "" or reason)
+      end
+    end)
+  end
+end)
+
 describe("core.stats", function()
+  it("parts words about as spaCy does", function()
+    local function is(text, ...) assert.same({ ... }, core.stats.words(text)) end
+    is("It's 10,000.50 -- or 1,x...", "It's", "10,000.50", "--", "or", "1", ",", "x", "...")
+    is("<a.b@c.org> ==__init__", "<", "a.b@c.org", ">", "=", "=", "_", "_", "init", "_", "_")
+    is("end.Next 'quoted' x'", "end.Next", "'", "quoted", "'", "x", "'")
+    is("e\u{301}té’s\0-\xff", "e\u{301}té’s", "\0", "-", "\xff")
+  end)
+
   it("takes any bytes", function()
     local all = {}
     for i = 0, 255 do all[#all + 1] = string.char(i) end

@@ -5,7 +5,8 @@
 ---   local fine, reason = keep { text = "Hello." }        -- false, "gopher_short_doc"
 ---
 --- Thresholds are those that were published; false turns a rule off. Words are core.stats.words:
---- runs of letters and digits, and every other character for itself.
+--- runs of letters and digits, and most other characters each for itself. tests/oracle/data.py
+--- holds the decisions beside datatrove's.
 return {
   c4 = require "moonlit.data.filter.c4",
   fineweb_quality = require "moonlit.data.filter.fineweb_quality",
