@@ -1,4 +1,5 @@
 -- text.lua TOKENIZER BASE -- text.py's other half: compares what the files BASE.* say with ours.
+package.path = "tests/spec/?.lua;" .. package.path
 local ml = require "moonlit"
 local spans_like = require "spans"
 
