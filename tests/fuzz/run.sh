@@ -15,7 +15,7 @@ for source in tests/fuzz/*_fuzz.c; do
   case $name in # Lua frees when it likes: looking for leaks after every input finds nothing
     json) bind="csrc/bind/ljson.c $build/bind/laux.o" leaks=0 ;;
     tokenizer) bind="csrc/bind/*.c" leaks=0 ;;
-    encode) more=-fno-sanitize-coverage=trace-cmp ;; # four times as many inputs a second
+    encode) more=-fno-sanitize-coverage=trace-cmp ;; # twice as many inputs a second
   esac
   clang -g -O1 -std=gnu11 -fsanitize=address,undefined,fuzzer -fno-sanitize-recover=all $more \
     -Icsrc -I/usr/include/lua5.4 "$source" csrc/ckpt/*.c csrc/data/*.c csrc/text/*.c csrc/base/reader.c csrc/base/checked.c \
