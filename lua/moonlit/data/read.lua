@@ -2,8 +2,10 @@
 ---
 ---   for doc in ml.data.read { "crawl.jsonl.gz", "more.jsonl" } do print(doc.id, #doc.text) end
 ---   for doc in ml.data.read("novel.txt", { split = "blank" }) do ... end
+---   for doc in ml.data.read("crawl/*.jsonl.gz", { text = "content" }) do ... end
 ---   for chat in ml.data.read("chats.jsonl", { field = "messages" }) do ... end
 ---
+--- A directory stands for all such files below it, * and ? for names (moonlit.data.paths).
 --- A document is a table { id =, text =, ... }: of .jsonl, the line's object as it is, with an id
 --- ("file.jsonl:12") where it has none; of .txt, { id =, text = }. Either may be gzip (.gz), of any
 --- number of members. A byte order mark at a file's start is dropped, lines may end in \r\n, and
@@ -15,6 +17,7 @@
 local core = require "moonlit.core"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local paths_of = require "moonlit.data.paths"
 
 local WHO = "data.read: "
 
@@ -53,14 +56,16 @@ local function parse(line, where)
 end
 
 local function check_document(doc, o, where)
-  local value, id = doc[o.field], doc[o.id]
+  local field = o.text or o.field
+  local value, id = doc[field], doc[o.id]
   if value == nil or value == json.null then
-    fail("%s: expected a field %q, got %s", where, o.field,
+    fail("%s: expected a field %q, got %s", where, field,
          value == nil and "an object without one" or "null")
   end
-  if o.field == "text" and type(value) ~= "string" then
-    fail("%s: expected a string in %q, got %s", where, o.field, got(value))
+  if (o.text or field == "text") and type(value) ~= "string" then
+    fail("%s: expected a string in %q, got %s", where, field, got(value))
   end
+  if o.text and o.text ~= "text" then doc.text, doc[field] = value, nil end
   if math.type(id) == "integer" then id = tostring(id) end
   if id == nil or id == json.null then id = where end
   if type(id) ~= "string" then
@@ -73,7 +78,9 @@ local function objects(path, o)
   local lines = open(path, o.limit)
   return function()
     local line, number = next_line(lines)
-    while line and not line:find "%S" do line, number = next_line(lines) end
+    while line and (o.only and not o.only(number) or not line:find "%S") do
+      line, number = next_line(lines)
+    end
     if not line then return lines:free() end
     local where = ("%s:%d"):format(path, number)
     local doc = parse(line, where)
@@ -125,33 +132,41 @@ end
 -- ---- files ----
 
 local function reader_of(path, o)
-  local name = path:gsub("%.gz$", "")
-  if name:find "%.jsonl$" then return objects end
-  if name:find "%.txt$" then return o.split == "blank" and blocks or whole_file end
-  fail("%s: expected a name in .txt, .jsonl, .txt.gz or .jsonl.gz", path)
+  if not paths_of.is_readable(path) then
+    fail("%s: expected a name in .jsonl or .txt, or .gz of them", path)
+  end
+  if path:find "%.jsonl" then return objects end
+  return o.split == "blank" and blocks or whole_file
 end
 
+-- the files, all of which can be opened
 local function check(paths, o)
-  if type(paths) ~= "table" then paths = { paths } end
-  for i, path in ipairs(paths) do
+  local list = {}
+  for i, path in ipairs(type(paths) == "table" and paths or { paths }) do
     if type(path) ~= "string" then
       error(("%spath %d must be a string, got %s"):format(WHO, i, type(path)), 3)
     end
-    reader_of(path, o)
-    open(path, o.limit):free()
+    local more, err = paths_of.expand(path)
+    if not more then fail("%s", err) end
+    table.move(more, 1, #more, #list + 1, list)
   end
-  return { table.unpack(paths) }
+  for _, path in ipairs(list) do reader_of(path, o) end
+  for _, path in ipairs(list) do open(path, o.limit):free() end
+  return list
 end
 
 --- @param paths string|string[]
---- @param opt? {field: string?, id: string?, split: string?, limit: integer?}  field (default
+--- @param opt? {field: string?, id: string?, split: string?, limit: integer?,
+---        only: (fun(line: integer): boolean)?, text: string?}  field (default
 ---        "text") must be there, and be a string where it is "text"; id (default "id") names the
 ---        field of the id, a string or an integer; split = "blank" makes every block between empty
----        lines of a .txt a document; limit, bytes of a line or text, 64 MiB
+---        lines of a .txt a document; limit, bytes of a line or text, 64 MiB; only says which
+---        lines of a .jsonl to look at at all; text, the field that becomes the document's text
 --- @return fun(): table|nil
 return function(paths, opt)
   local o = options(opt, { field = "text", id = "id", split = options.optional,
-                           limit = 64 << 20 }, "data.read")
+                           limit = 64 << 20, only = options.optional,
+                           text = options.optional }, "data.read")
   if o.split ~= nil and o.split ~= "blank" then
     error(('%ssplit must be "blank", got "%s"'):format(WHO, tostring(o.split)), 2)
   end
