@@ -13,4 +13,5 @@ return {
   gopher_quality = require "moonlit.data.filter.gopher_quality",
   gopher_repetition = require "moonlit.data.filter.gopher_repetition",
   length = require "moonlit.data.filter.length",
+  url = require "moonlit.data.filter.url",
 }
