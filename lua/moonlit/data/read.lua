@@ -3,34 +3,50 @@
 ---   for doc in ml.data.read { "crawl.jsonl.gz", "more.jsonl" } do print(doc.id, #doc.text) end
 ---   for doc in ml.data.read("novel.txt", { split = "blank" }) do ... end
 ---   for chat in ml.data.read("chats.jsonl", { field = "messages" }) do ... end
+---   for doc in ml.data.read("crawl/", { map = { text = "content", id = "url" } }) do ... end
 ---
 --- A document is a table { id =, text =, ... }: of .jsonl, the line's object as it is, with an id
 --- ("file.jsonl:12") where it has none; of .txt, { id =, text = }. Either may be gzip (.gz), of any
 --- number of members. A byte order mark at a file's start is dropped, lines may end in \r\n, and
 --- empty lines between objects are passed over; what follows the last gzip member must be another.
+--- A path may be a directory or a pattern, too: see moonlit.data.paths.
 ---
---- Like io.lines, read raises what is wrong with a file, "data.read: crawl.jsonl:12: expected an
---- object, got a number": when called if one cannot be opened, from the iterator otherwise.
---- Nothing is passed over in silence, and memory stays within the limit whatever a .gz expands to.
+--- Like io.lines, read raises what is wrong with a file, "data.read: crawl.jsonl:12:7: expected
+--- JSON, got ..." (file, line and, where there is one, the byte in it): when called if one cannot
+--- be opened, from the iterator otherwise. With wrong = "mark" it goes on instead: what is wrong
+--- comes as a document { id = "crawl.jsonl:12", text = what stands there, wrong = "not JSON", why =
+--- the message }, which a ledger drops and counts. Of a line beyond the limit the text is its first
+--- 1024 bytes; a damaged file is one such document, after those before the damage. Nothing is
+--- passed over in silence, and memory stays within the limit whatever a .gz expands to.
 local core = require "moonlit.core"
+local document = require "moonlit.data.document"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
+local paths = require "moonlit.data.paths"
 
 local WHO = "data.read: "
 
-local function fail(...) error(WHO .. string.format(...), 0) end
+-- ---- what is wrong ----
 
-local function open(path, limit)
-  local lines, err = core.data.lines(path, limit)
-  if not lines then fail("%s", err) end
-  return lines
+-- raises it, or makes a document of it
+local function wrong(o, where, text, reason, format, ...)
+  local why = format:format(...)
+  if o.wrong ~= "mark" then error(WHO .. why, 0) end
+  return document.wrong { id = where, text = text, wrong = reason, why = why }
 end
 
--- the next line and its number; nothing at the end
-local function next_line(lines)
-  local line, number = lines:next()
-  if not line and number then fail("%s", number) end
-  return line, number
+-- the file itself: nothing more can be read of it
+local function damaged(o, path, message)
+  return wrong(o, path, "", "damaged file", "%s", message)
+end
+
+-- what next said is wrong with a line: it is too long, or no more can be read (true)
+local function bad_line(o, path, lines, message)
+  local bytes, head, number
+  if o.wrong == "mark" then bytes, head, number = lines:skip() end
+  if not bytes then return damaged(o, path, message), true end
+  return wrong(o, ("%s:%d"):format(path, number), head, "too long", "%s, of %d bytes", message,
+               bytes)
 end
 
 local function got(value)
@@ -40,85 +56,128 @@ end
 
 -- ---- .jsonl ----
 
-local function parse(line, where)
+local function parse(line, where, o)
   local doc, err = json.decode(line)
   if doc == nil then
-    fail("%s: expected JSON, got %s", where, (err:gsub("^json%.decode: ", "")))
+    local byte, what = err:match "^json%.decode: line %d+, column %d+, byte (%d+): (.*)$"
+    return wrong(o, where, line, "not JSON", "%s:%s: expected JSON, got %s", where, byte or 1,
+                 what or err)
   end
   if type(doc) ~= "table" or getmetatable(doc) then -- arrays carry json's mark
-    fail("%s: expected an object, got %s", where,
-         type(doc) == "table" and "an array" or got(doc))
+    return wrong(o, where, line, "no object", "%s: expected an object, got %s", where,
+                 type(doc) == "table" and "an array" or got(doc))
   end
   return doc
 end
 
-local function check_document(doc, o, where)
+-- fields under the names that a document has
+local function rename(doc, o)
+  local values = {}
+  for i, pair in ipairs(o.map) do
+    values[i] = doc[pair.from]
+    doc[pair.from] = nil
+  end
+  for i, pair in ipairs(o.map) do doc[pair.to] = values[i] end
+end
+
+-- what is wrong with a document, and its kind; its id is filled in
+local function fault(doc, o, where)
   local value, id = doc[o.field], doc[o.id]
   if value == nil or value == json.null then
-    fail("%s: expected a field %q, got %s", where, o.field,
-         value == nil and "an object without one" or "null")
+    return "no " .. o.field, ("expected a field %q, got %s"):format(o.shown or o.field,
+      value == nil and "an object without one" or "null")
   end
   if o.field == "text" and type(value) ~= "string" then
-    fail("%s: expected a string in %q, got %s", where, o.field, got(value))
+    return "no text", ("expected a string in %q, got %s"):format(o.shown or o.field, got(value))
   end
   if math.type(id) == "integer" then id = tostring(id) end
   if id == nil or id == json.null then id = where end
   if type(id) ~= "string" then
-    fail("%s: expected a string in %q, got %s", where, o.id, got(id))
+    return "no id", ("expected a string in %q, got %s"):format(o.id, got(id))
   end
   doc.id = id
 end
 
-local function objects(path, o)
-  local lines = open(path, o.limit)
+local function object(line, where, o)
+  local doc = parse(line, where, o)
+  if document.is_wrong(doc) then return doc end
+  rename(doc, o)
+  local reason, what = fault(doc, o, where)
+  if reason then return wrong(o, where, line, reason, "%s: %s", where, what) end
+  return doc
+end
+
+local function objects(path, o, lines)
+  local over = false
   return function()
-    local line, number = next_line(lines)
-    while line and not line:find "%S" do line, number = next_line(lines) end
-    if not line then return lines:free() end
-    local where = ("%s:%d"):format(path, number)
-    local doc = parse(line, where)
-    check_document(doc, o, where)
+    if over then return nil end
+    local line, number, code = lines:next()
+    while line and not line:find "%S" do line, number, code = lines:next() end
+    if line then return object(line, ("%s:%d"):format(path, number), o) end
+    local doc
+    over = true
+    if code then doc, over = bad_line(o, path, lines, number) end
+    if over then lines:free() end
     return doc
   end
 end
 
 -- ---- .txt ----
 
-local function check_utf8(text, path, number)
+-- a document of a text that begins in line `number`
+local function text_document(text, id, path, number, o)
   local fine, at = utf8.len(text)
-  if fine then return text end
+  if fine then return { id = id, text = text } end
   local _, before = text:sub(1, at - 1):gsub("\n", "")
-  fail("%s:%d: expected UTF-8, got byte 0x%02X", path, number + before, text:byte(at))
+  local column = at - (text:sub(1, at - 1):find "[^\n]*$") + 1
+  return wrong(o, id, text, "not UTF-8", "%s:%d:%d: expected UTF-8, got byte 0x%02X", path,
+               number + before, column, text:byte(at))
 end
 
-local function whole_file(path, o)
-  local lines = open(path, o.limit)
+local function whole_file(path, o, lines)
   return function()
     if not lines then return nil end
     local text, err = lines:rest()
-    if not text then fail("%s", err) end
-    lines = lines:free()
-    return { id = path, text = check_utf8(text, path, 1) }
+    local from = lines
+    lines = nil
+    if not text then return bad_line(o, path, from, err), from:free() end
+    from:free()
+    return text_document(text, path, path, 1, o)
   end
 end
 
 -- paragraphs: what lies between empty lines, lines joined by \n
-local function blocks(path, o)
-  local lines = open(path, o.limit)
+local function blocks(path, o, lines)
+  local over, waiting = false, nil -- a wrong line that ended the block before it
   return function()
-    local line, first = next_line(lines)
-    while line and not line:find "%S" do line, first = next_line(lines) end
-    if not line then return lines:free() end
-    local block, bytes = {}, 0
-    while line and line:find "%S" do
-      block[#block + 1], bytes = line, bytes + #line + 1
-      if bytes > o.limit + 1 then
-        fail("%s:%d: expected a block of at most %d bytes, got a longer one", path, first, o.limit)
-      end
-      line = next_line(lines)
+    if waiting or over then
+      local doc = waiting
+      waiting = nil
+      return doc
     end
-    return { id = ("%s:%d"):format(path, first),
-             text = check_utf8(table.concat(block, "\n"), path, first) }
+    local line, first, code = lines:next()
+    while line and not line:find "%S" do line, first, code = lines:next() end
+    local block, bytes, number = {}, 0, first
+    while line and line:find "%S" do
+      bytes = bytes + #line + 1
+      if bytes <= o.limit + 1 then block[#block + 1] = line end
+      line, number, code = lines:next()
+    end
+    if not line then
+      over = true
+      if code then waiting, over = bad_line(o, path, lines, number) end
+      if over then lines:free() end
+    end
+    local id, text = ("%s:%s"):format(path, first), table.concat(block, "\n")
+    if bytes > o.limit + 1 then
+      return wrong(o, id, text:sub(1, 1024), "too long",
+                   "%s: expected a block of at most %d bytes, got a longer one", id, o.limit)
+    elseif #block > 0 then
+      return text_document(text, id, path, first, o)
+    end
+    local doc = waiting
+    waiting = nil
+    return doc
   end
 end
 
@@ -128,45 +187,76 @@ local function reader_of(path, o)
   local name = path:gsub("%.gz$", "")
   if name:find "%.jsonl$" then return objects end
   if name:find "%.txt$" then return o.split == "blank" and blocks or whole_file end
-  fail("%s: expected a name in .txt, .jsonl, .txt.gz or .jsonl.gz", path)
+  error(WHO .. path .. ": expected a name in .txt, .jsonl, .txt.gz or .jsonl.gz", 0)
 end
 
-local function check(paths, o)
-  if type(paths) ~= "table" then paths = { paths } end
-  for i, path in ipairs(paths) do
-    if type(path) ~= "string" then
-      error(("%spath %d must be a string, got %s"):format(WHO, i, type(path)), 3)
-    end
-    reader_of(path, o)
-    open(path, o.limit):free()
+-- a file's documents; of one that cannot be opened, one that says so
+local function open(path, o)
+  local read = reader_of(path, o)
+  local lines, err = core.data.lines(path, o.limit)
+  if lines then return read(path, o, lines) end
+  local doc = damaged(o, path, err)
+  return function()
+    local it = doc
+    doc = nil
+    return it
   end
-  return { table.unpack(paths) }
 end
 
---- @param paths string|string[]
---- @param opt? {field: string?, id: string?, split: string?, limit: integer?}  field (default
----        "text") must be there, and be a string where it is "text"; id (default "id") names the
----        field of the id, a string or an integer; split = "blank" makes every block between empty
----        lines of a .txt a document; limit, bytes of a line or text, 64 MiB
+local function check(given, o)
+  local list = paths(given)
+  for _, path in ipairs(list) do
+    reader_of(path, o)
+    local lines, err = core.data.lines(path, o.limit)
+    if lines then lines:free() else damaged(o, path, err) end
+  end
+  return list
+end
+
+-- { text = "content" } as a list { to =, from = }, in the order of names
+local function check_map(o)
+  local list = {}
+  if type(o.map) ~= "table" then
+    error(("%smap must be a table, got %s"):format(WHO, type(o.map)), 3)
+  end
+  for _, to in ipairs(options.keys(o.map)) do
+    if type(to) ~= "string" or type(o.map[to]) ~= "string" then
+      error(('%smap must have names and names of fields, got %s = %s'):format(WHO, tostring(to),
+            tostring(o.map[to])), 3)
+    end
+    list[#list + 1] = { to = to, from = o.map[to] }
+  end
+  o.shown, o.map = o.map[o.field], list
+end
+
+--- @param given string|string[]  files, directories, patterns
+--- @param opt? {field: string?, id: string?, map: table<string, string>?, split: string?,
+---        limit: integer?, wrong: string?}  field (default "text") must be there, and be a string
+---        where it is "text"; id (default "id") names the field of the id, a string or an integer;
+---        map = { text = "content" } gives the line's field another name first; split = "blank"
+---        makes every block between empty lines of a .txt a document; limit, bytes of a line or
+---        text, 64 MiB; wrong = "mark" makes a document of what would be raised
 --- @return fun(): table|nil
-return function(paths, opt)
-  local o = options(opt, { field = "text", id = "id", split = options.optional,
-                           limit = 64 << 20 }, "data.read")
+return function(given, opt)
+  local o = options(opt, { field = "text", id = "id", map = {}, split = options.optional,
+                           limit = 64 << 20, wrong = "raise" }, "data.read")
   if o.split ~= nil and o.split ~= "blank" then
     error(('%ssplit must be "blank", got "%s"'):format(WHO, tostring(o.split)), 2)
+  elseif o.wrong ~= "raise" and o.wrong ~= "mark" then
+    error(('%swrong must be "raise" or "mark", got "%s"'):format(WHO, tostring(o.wrong)), 2)
   end
-  paths = check(paths, o)
-  local at, current = 0, nil
+  check_map(o)
+  local list, at, current = check(given, o), 0, nil
   return function()
     while true do
       local doc = current and current()
       if doc then return doc end
       at = at + 1
-      if not paths[at] then
+      if not list[at] then
         current = nil
         return nil
       end
-      current = reader_of(paths[at], o)(paths[at], o)
+      current = open(list[at], o)
     end
   end
 end
