@@ -154,11 +154,15 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-deps race bits chain crash anchor fuzz soak oracle-text oracle-data
+.PHONY: bench bench-text bench-data bench-deps race bits chain crash anchor fuzz soak oracle-text oracle-data
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
 	@sh tests/bench/run.sh $(BUILD)
+bench-text: all   # after oracle-text, which leaves the text and the tokenizers
+	@sh tests/bench/text.sh $(PY)
+bench-data: all   # after oracle-data, which leaves documents
+	@$(PY) tests/bench/data.py build/oracle/documents.jsonl
 race: all
 	@sh tests/bench/race.sh "$(DATA)" $(PY)
 bits: all
@@ -193,4 +197,5 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench race bits chain crash anchor soak fuzz oracle-text oracle-data lint fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench bench-text bench-data race bits chain crash anchor soak fuzz oracle-text oracle-data lint'
+	@echo '#   make fmt clean    SAN=address|undefined|thread'

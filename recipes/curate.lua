@@ -1,15 +1,19 @@
 -- lua5.4 recipes/curate.lua data=crawl.jsonl.gz --out runs/curate
 --
 -- Documents out of raw text: C4's, Gopher's and FineWeb's rules, exact and near duplicates out,
--- evaluation texts out, personal data masked. data is a .txt, .jsonl or .jsonl.gz file; without it,
--- the crawl of the built-in world, which knows its junk, its copies and what is personal, so that
--- the rules can be judged. Writes data/train.jsonl, data/valid.jsonl, and ledger.json: every
--- document, where it went and why.
+-- evaluation texts out, personal data masked. data is a .txt, .jsonl or .jsonl.gz file, a
+-- directory of them or a pattern ("crawl/*.jsonl.gz"), which `workers` processes read at once;
+-- without it, the crawl of the built-in world, which knows its junk, its copies and what is
+-- personal, so that the rules can be judged. Writes data/train.jsonl, data/valid.jsonl, and
+-- ledger.json: every document, where it went and why.
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
   data = "",
+  text = "text",         -- its field that holds the text
+  wrong = "raise",       -- mark: lines that are no documents are dropped and counted
   documents = 12000,     -- of the world
+  workers = 1,           -- processes; what comes out does not depend on how many
   seed = 1,
   min_words = 50,        -- of a document (Gopher)
   min_stop_words = 2,    -- the, be, to, of, and, that, have, with (Gopher)
@@ -31,16 +35,22 @@ local task = ml.run.task("runs/curate", { seed = cfg.seed })
 local world, judge = ml.data.world { seed = cfg.seed }, ml.data.judge()
 local ledger, filter = ml.data.ledger(), ml.data.filter
 
-local docs
-if web then docs = ledger:read(cfg.data, ml.data.read(cfg.data, {
-  split = cfg.data:find "%.txt$" and "blank" or nil }))
-else docs = ledger:read("crawl", judge:watch(world:crawl(cfg.documents))) end
+-- what looks at one document
+local function rules(l, docs)
+  docs = l:filter("c4", docs, filter.c4 { min_sentences = web and cfg.min_sentences or 2 })
+  docs = l:filter("gopher_repetition", docs, filter.gopher_repetition(
+    (not web or not cfg.grams) and { grams = false, top = false } or {}))
+  docs = l:filter("gopher_quality", docs, filter.gopher_quality(limits))
+  return l:filter("fineweb_quality", docs, filter.fineweb_quality())
+end
 
-docs = ledger:filter("c4", docs, filter.c4 { min_sentences = web and cfg.min_sentences or 2 })
-docs = ledger:filter("gopher_repetition", docs, filter.gopher_repetition(
-  (not web or not cfg.grams) and { grams = false, top = false } or {}))
-docs = ledger:filter("gopher_quality", docs, filter.gopher_quality(limits))
-docs = ledger:filter("fineweb_quality", docs, filter.fineweb_quality())
+local docs
+if web then
+  docs = ml.data.parts(ledger, cfg.data, { dir = task:path "parts", workers = cfg.workers,
+    rules = rules, key = ml.json.encode(cfg),
+    source = cfg.data, read = { split = "blank", text = cfg.text, wrong = cfg.wrong } })
+else docs = rules(ledger, ledger:read("crawl", judge:watch(world:crawl(cfg.documents)))) end
+
 docs = ledger:dedup("exact", docs, ml.data.dedup.exact())
 docs = ledger:dedup("minhash", docs, ml.data.dedup.minhash { threshold = cfg.similar,
                                                              seed = cfg.seed })

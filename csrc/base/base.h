@@ -102,6 +102,12 @@ int64_t ml_rss_bytes(void);          /* resident set of this process, 0 if unkno
 ** then 128 + number. ---- */
 int ml_spawn(char *const argv[], double seconds, int *code, int *number); /* 0: no limit; SIGKILL */
 
+/* ---- workers.c: n copies of this process at once, each does work(context, 0 .. n - 1) and ends;
+** what fails leaves a message. The first to fail, and a signal noted, ends them all: ML_EIO. They
+** end with this process, too. Without threads: a copy has none but the one that forked. ---- */
+typedef int (*ml_work)(void *context, int i, char *message, size_t room);
+int ml_workers(int n, ml_work work, void *context);
+
 /* ---- box.c: shuts this process in for good, see there. ML_EUNSUPPORTED where the kernel cannot;
 ** the caller must then end without running what the box was for. ---- */
 typedef struct {

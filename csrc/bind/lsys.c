@@ -123,6 +123,27 @@ static int sys_spawn(lua_State *L) {
   return lml_result(L, st, 2);
 }
 
+/* calls the function on the stack with i + 1 */
+static int run_work(void *context, int i, char *message, size_t room) {
+  lua_State *L = context;
+  lua_pushvalue(L, 2);
+  lua_pushinteger(L, i + 1);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return ML_OK;
+  const char *what = luaL_tolstring(L, -1, NULL);
+  snprintf(message, room, "%s", what); /* the first words of a long one */
+  return ML_EIO;
+}
+
+/* workers(n, function) -> true */
+static int sys_workers(lua_State *L) {
+  lua_Integer n = lml_checkinteger(L, 1);
+  lml_checktype(L, 2, LUA_TFUNCTION);
+  if (n < 1 || n > 1024) return lml_error(L, "workers: expected 1 to 1024 of them, got %I", n);
+  int st = ml_workers((int)n, run_work, L);
+  lua_pushboolean(L, 1);
+  return lml_result(L, st, 1);
+}
+
 /* ---- code that is not trusted ---- */
 static const char *text_field(lua_State *L, const char *name) {
   if (lua_getfield(L, 1, name) != LUA_TSTRING) /* the table holds it */
@@ -379,7 +400,8 @@ static int sys_crc32c(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"threads", sys_threads}, {"isa", sys_isa}, {"native", sys_native}, {"cpu", sys_cpu},
-  {"peak", sys_peak}, {"spawn", sys_spawn}, {"box", sys_box}, {"mac", sys_mac},
+  {"peak", sys_peak}, {"spawn", sys_spawn}, {"workers", sys_workers}, {"box", sys_box},
+  {"mac", sys_mac},
   {"scratch", sys_scratch}, {"realpath", sys_realpath}, {"clock", sys_clock},
   {"rss", sys_rss}, {"rest", sys_rest}, {"signals", sys_signals}, {"signal", sys_signal},
   {"signal_clear", sys_signal_clear}, {"mkdir", sys_mkdir}, {"write", sys_write},

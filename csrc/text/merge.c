@@ -8,6 +8,7 @@
 enum { SHORT = 32, MEMO_BYTES = 23, MEMO_IDS = 9, MEMOS = 1 << 14, NONE = INT32_MAX, FREE = -1 };
 
 int ml_ids_put(ml_ids *out, const int32_t *ids, int64_t n) {
+  if (n == 0) return ML_OK;
   int st = ml_room((void **)&out->ids, &out->room, out->n + n, sizeof *ids);
   if (st != ML_OK) return st;
   memcpy(out->ids + out->n, ids, (size_t)n * sizeof *ids);

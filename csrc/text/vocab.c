@@ -80,7 +80,7 @@ static ml_rule *slot_of(const ml_vocab *t, int32_t a, int32_t b) {
 
 const ml_rule *ml_vocab_rule(const ml_vocab *t, int32_t a, int32_t b) { return slot_of(t, a, b); }
 
-enum { NONE = -1, NOT_MERGED = -2 };
+enum { NONE = -1, NOT_MERGED = -2, LONGEST = 4096 };
 
 /* the token that a and b make together; NOT_MERGED: one that merges do not make */
 static int made_of(const ml_vocab *t, ml_bytes x, ml_bytes y, int32_t *id) {
@@ -162,7 +162,14 @@ static int64_t ways(const ml_vocab *t, int32_t id, int32_t *pairs) {
 
 static int derive_rules(ml_vocab *t) {
   int64_t n = 0;
-  for (int64_t id = 0; id < t->count; id++) n += ways(t, (int32_t)id, NULL);
+  for (int64_t id = 0; id < t->count; id++) {
+    ml_bytes s;
+    ml_vocab_token(t, id, &s, NULL, NULL);
+    if (s.n > LONGEST) /* the time to find its ways grows with the square */
+      return ml_fail(ML_EFORMAT, "token %lld has %zu bytes, more than %d", (long long)id, s.n,
+                     LONGEST);
+    n += ways(t, (int32_t)id, NULL);
+  }
   int st = room_for_rules(t, n);
   for (int64_t id = 0; id < t->count && st == ML_OK; id++) {
     int32_t *pair = t->merges + 2 * t->merge_count;

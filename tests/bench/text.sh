@@ -1,6 +1,7 @@
 #!/bin/sh
 # text.sh PYTHON [ROUNDS] -- learning and encoding text beside Hugging Face's tokenizers and tiktoken,
-# in turns on the same cores and with as many threads: seconds, MB/s, MB of memory, ratios. Text and
+# in turns on the same cores and with as many threads: by the wall's clock and, in brackets, by the
+# time of the processor, which other work on the machine does not lengthen; MB of memory. Text and
 # tokenizers are those that make oracle-text left in build/oracle; a missing one is passed over.
 set -eu
 py=$1
@@ -19,8 +20,8 @@ for threads in 1 2; do
       ours=$(lua5.4 tests/bench/text.lua train $threads $out/dicts.txt $out/ours.json $pattern)
       theirs=$("$py" tests/bench/text.py train $threads $out/dicts.txt $out/theirs.json $pattern)
       echo "$ours	$theirs" | awk -v t=$threads -v p=$pattern -F'\t' '{ printf \
-        "train %s, %d threads: %.2f s %d MB; tokenizers %.2f s %d MB: %.1fx as fast\n", p, t, $1, $2,
-        $3, $4, $3 / $1 }'
+        "train %s, %d threads: %.2f (%.2f) s %d MB; tokenizers %.2f (%.2f) s %d MB: %.1fx (%.1fx)\n",
+        p, t, $1, $2, $3, $4, $5, $6, $4 / $1, $5 / $2 }'
     done
     "$py" tests/bench/text.py same $out/ours.json $out/theirs.json
     sha256sum $out/ours.json | cut -c -16
@@ -36,8 +37,8 @@ for threads in 1 2; do
     ours=$(lua5.4 tests/bench/text.lua encode $threads $out/dicts.txt $at/$name)
     theirs=$("$py" tests/bench/text.py encode $threads $out/dicts.txt $at/$name)
     echo "$ours	$theirs" | awk -v t=$threads -v n=$name -F'\t' '{ printf \
-      "encode %-25s %d threads: %6.1f; beside it %5.1f: %4.1fx%s\n", n, t, $1, $3, $1 / $3,
-      $2 == $4 ? "" : " (" $2 " and " $4 " tokens)" }'
+      "encode %-25s %d threads: %5.1f (%5.1f); beside it %4.1f (%4.1f): %4.1fx (%4.1fx)%s\n", n, t,
+      $1, $2, $4, $5, $1 / $4, $2 / $5, $3 == $6 ? "" : ", " $3 " and " $6 " tokens" }'
   done
 done
 echo "--- one thing repeated: ms for 250 KB, 1 MB"

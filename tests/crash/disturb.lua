@@ -5,6 +5,7 @@ local checkpoint = require "moonlit.run.checkpoint"
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
+local json = require "moonlit.json"
 local manifest = require "moonlit.ckpt.manifest"
 
 local disturb = {}
@@ -123,11 +124,8 @@ end
 
 -- ---- the disk is full ----
 
---- Run until the disk is full, then with room again. Returns what is wrong, or nil; and whether it
---- stopped.
---- @param how table  as for disturb.run, with full
-function disturb.fill_and_resume(how, want)
-  local code, text = disturb.run(how)
+-- a run that stopped for want of room says so, and what it saved is whole; with room it goes on
+local function after_full(how, code, text, want)
   local stopped = code ~= 0
   if stopped and (code ~= 1 or text:find("traceback", 1, true)
                   or not text:find("No space left on device", 1, true)) then
@@ -138,14 +136,49 @@ function disturb.fill_and_resume(how, want)
     if wrong then return wrong, stopped end
   end
   if stopped then
+    if how.room then how.room() end
     local again = files.exists(how.dir .. "/run.json")
     code, text = (again and disturb.resume or disturb.run) { dir = how.dir,
                                                              arguments = how.arguments }
     if code ~= 0 then return "the resume ends with " .. code .. ": " .. text, stopped end
   end
   if disturb.outcome(how.dir, text) ~= want then return "other results", stopped end
-  files.remove(how.dir)
   return nil, stopped
+end
+
+--- Run until the disk is full, then with room again. Returns what is wrong, or nil; and whether it
+--- stopped.
+--- @param how table  as for disturb.run, with full
+function disturb.fill_and_resume(how, want)
+  local code, text = disturb.run(how)
+  local wrong, stopped = after_full(how, code, text, want)
+  if not wrong then files.remove(how.dir) end
+  return wrong, stopped
+end
+
+local DISK = 8192 -- KiB
+
+--- The same on a file system that another process fills up in the first step but for so many KiB.
+--- nil, message where none can be mounted, which takes root.
+--- @return table|nil {wrong: string?, stopped: boolean}, string?
+function disturb.full_disk(place, left, arguments, want)
+  local disk = place .. "/disk-of-its-own"
+  assert(core.sys.mkdir(disk))
+  if not os.execute(("mount -t tmpfs -o size=%dk tmpfs %s 2>/dev/null"):format(DISK, disk)) then
+    return nil, "no tmpfs can be mounted"
+  end
+  local _ <close> = setmetatable({}, { __close = function() os.execute("umount " .. disk) end })
+  local how = { dir = disk .. "/run", arguments = arguments }
+  function how.room()
+    files.remove(disk .. "/filler")
+    local config = assert(json.load(how.dir .. "/config.json"))
+    config.leave = -1 -- as the resume has it
+    assert(json.save(how.dir .. "/config.json", config))
+  end
+  local code, text = disturb.run { dir = how.dir, arguments = ("%s leave=%d"):format(arguments,
+                                                                                     left) }
+  local wrong, stopped = after_full(how, code, text, want)
+  return { wrong = wrong, stopped = stopped }
 end
 
 -- ---- the disk forgets ----

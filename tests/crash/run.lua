@@ -4,6 +4,7 @@
 -- cut, machine:
 --   calls=1     kill -9 at every call to the system of a run, and amid each write
 --   room=1      the disk is full after every 64 KiB
+--   disk=1      someone else fills a tmpfs up but for 0, 64, 128 KiB ... until a run fits (root)
 --   header=1    every bit of every header and small file of a checkpoint flipped
 --   flips=10000 random bits flipped
 --   cut=1       every file of a checkpoint cut at every length
@@ -20,8 +21,8 @@ local core = require "moonlit.core"
 local disturb = require "disturb"
 local files = require "moonlit.run.files"
 
-local cfg = { calls = 1, room = 1, header = 1, flips = 10000, cut = 1, machine = 1, kills = 1000,
-              small = 0, seed = 1 }
+local cfg = { calls = 1, room = 1, disk = 1, header = 1, flips = 10000, cut = 1, machine = 1,
+              kills = 1000, small = 0, seed = 1 }
 for _, a in ipairs(arg) do
   local name, value = a:match "^(%w+)=(%d+)$"
   assert(name and cfg[name], "crash: unknown argument " .. a)
@@ -91,6 +92,20 @@ part("room", function()
   return ("full after each of %d steps of 64 KiB: %d stops"):format(cases, stops)
 end)
 
+part("disk", function()
+  local big = whole("disk", nil, "dim=64")
+  local cases, stops, r = 0, 0, { stopped = true }
+  while r.stopped do
+    local why
+    r, why = disturb.full_disk(place, 64 * cases, "dim=64", big.want)
+    if not r then return why .. "; left out" end
+    report(r.wrong, "%d KiB left on the disk", 64 * cases)
+    cases, stops = cases + 1, stops + (r.stopped and 1 or 0)
+  end
+  return ("a disk with 0, 64, 128 KiB ... left after the first step: %d, %d stops"):format(cases,
+                                                                                         stops)
+end)
+
 -- ---- damage ----
 
 local checkpoint = plain.dir .. "/ckpt/step-12"
@@ -149,7 +164,7 @@ end
 
 local STOP_AND_GO = [[sh -c '"$@" & p=$!; ]]
   .. [[(while kill -STOP -$p; do sleep 0.03; kill -CONT -$p; sleep 0.05; done) >/dev/null 2>&1 & ]]
-  .. [[s=$!; wait $p; c=$?; kill $s; exit $c' sh]]
+  .. [[s=$!; wait $p; c=$?; kill $s 2>/dev/null; exit $c' sh]]
 
 part("machine", function()
   local busy = "for i in 1 2; do timeout 5 sh -c 'while :; do :; done' >/dev/null 2>&1 & done; "

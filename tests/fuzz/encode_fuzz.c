@@ -42,13 +42,14 @@ static ml_bpe *made(int kind) {
     kinds[n] = i == 11 ? ML_TOKEN_SPECIAL : FLAGS[i] ? ML_TOKEN_OTHER : ML_TOKEN_ORDINARY;
     normal[n] = i == 14;
   }
+  ml_bytes mark = TEXT("\xe2\x96\x81"), space = TEXT(" "), pattern = TEXT(PATTERN);
   ml_step rewrite[] = {
       {.kind = ML_STEP_FORM, .how = kind - 1},
-      {.kind = ML_STEP_PREPEND, .how = ML_ALWAYS, .with = TEXT("\xe2\x96\x81")},
-      {.kind = ML_STEP_REPLACE, .pattern = TEXT(" "), .with = TEXT("\xe2\x96\x81")}};
-  ml_step cut[] = {{.kind = ML_STEP_CUT, .linear = true, .pattern = TEXT(PATTERN)},
-                   {.kind = ML_STEP_PREPEND, .how = ML_IF_FIRST, .with = TEXT("\xe2\x96\x81")},
-                   {.kind = ML_STEP_CUT, .how = ML_CUT_NEXT, .pattern = TEXT("\xe2\x96\x81")}};
+      {.kind = ML_STEP_PREPEND, .how = ML_ALWAYS, .with = mark},
+      {.kind = ML_STEP_REPLACE, .linear = true, .pattern = space, .with = mark}};
+  ml_step cut[] = {{.kind = ML_STEP_CUT, .linear = true, .pattern = pattern},
+                   {.kind = ML_STEP_PREPEND, .how = ML_IF_FIRST, .with = mark},
+                   {.kind = ML_STEP_CUT, .how = ML_CUT_NEXT, .linear = true, .pattern = mark}};
   bool chars = kind >= 5;
   ml_bpe_spec spec = {.tokens = tokens,
                       .kinds = kinds,

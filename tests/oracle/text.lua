@@ -1,5 +1,7 @@
 -- text.lua TOKENIZER BASE -- text.py's other half: compares what the files BASE.* say with ours.
+package.path = "tests/spec/?.lua;" .. package.path
 local ml = require "moonlit"
+local spans_like = require "spans"
 
 local path, base = arg[1], arg[2]
 local tok = ml.must(ml.text.load(path))
@@ -35,20 +37,6 @@ local function show(what, text, want, got)
     type(got) == "table" and table.concat(got, " ") or ("%q"):format(got)))
 end
 
--- first and last byte of each token, from 0 and behind, moved to whole characters as theirs are;
--- what was put before a text stands for no byte here, for the first character there
-local function whole_spans(s, spans, theirs)
-  local out = {}
-  for i = 1, #spans, 2 do
-    local a, b = spans[i], spans[i + 1]
-    while a > 1 and a <= #s and s:byte(a) & 0xc0 == 0x80 do a = a - 1 end
-    while b >= a and b < #s and s:byte(b + 1) & 0xc0 == 0x80 do b = b + 1 end
-    if a > b and theirs[i] == a - 1 then b = theirs[i + 1] end
-    out[i], out[i + 1] = a - 1, b
-  end
-  return out
-end
-
 -- what the streaming decoder makes of ids; it never gives a part of a character
 local function streamed(ids)
   local put, out = tok:decoder(), {}
@@ -62,8 +50,10 @@ local plain, default, decoded = read "plain", read "default", read "decoded"
 local spans = read "spans"
 local ours = tok:encode_all(texts)
 local ours_special = tok:encode_all(texts, { special = true, add = true })
-local rewrites = tok:decode(tok:encode "e\u{301}") ~= "e\u{301}"
-local level = tok.file.level and not rewrites and tok:missing() == ""
+local exact = tok:is_exact()
+-- behind a byte that no token stands for, which is left out, their spans are those of other bytes
+local gone = tok:missing():gsub("%W", "%%%0")
+local function lacks(s) return gone ~= "" and s:find("[" .. gone .. "]") end
 for i, s in ipairs(texts) do
   local want, want_special = ids_of(plain[i]), ids_of(default[i])
   if not same(want, ours[i]) then
@@ -74,10 +64,10 @@ for i, s in ipairs(texts) do
     wrong.special = wrong.special + 1
     show("special", s, want_special, ours_special[i])
   end
-  if spans[i] then
+  if spans[i] and not lacks(s) then
     local _, info = tok:encode(s, { special = true, spans = true })
     local want_spans = ids_of(spans[i])
-    local got = whole_spans(s, info.spans, want_spans)
+    local got = spans_like(want_spans, s, info.spans)
     if not same(want_spans, got) then
       wrong.spans = wrong.spans + 1
       show("spans", s, want_spans, got)
@@ -89,12 +79,12 @@ for i, s in ipairs(texts) do
     wrong.decoded = wrong.decoded + 1
     show("decode", s, decoded[i], back)
   end
-  if level and tok:decode(ours[i]) ~= s then wrong.back = wrong.back + 1 end
+  if exact and tok:decode(ours[i]) ~= s then wrong.back = wrong.back + 1 end
 end
 local broken, broken_ids = read "broken", read "broken_ids"
 for i, s in ipairs(broken) do
   local ids = tok:encode(s)
-  if level and tok:decode(ids) ~= s then wrong.back = wrong.back + 1 end
+  if exact and tok:decode(ids) ~= s then wrong.back = wrong.back + 1 end
   if broken_ids[i] and not same(ids_of(broken_ids[i]), ids) then
     wrong.broken = wrong.broken + 1
     show("broken", s, ids_of(broken_ids[i]), ids)

@@ -25,7 +25,9 @@ function manifest.read(dir)
   local text, err = read(dir .. "/manifest.json")
   if not text then return nil, err end
   local body, check = text:match('^(.*),\n  "check": "(%x+)"\n}\n$')
-  if not body or core.sys.sha256(body) ~= check then
+  if not body then
+    return nil, "manifest.json is not what was written, or an older moonlit wrote it"
+  elseif core.sys.sha256(body) ~= check then
     return nil, "manifest.json is not what was written"
   end
   return json.decode(text)

@@ -6,10 +6,12 @@
 ---
 --- On a terminal learned tokens are green and control tokens blue; elsewhere [what is learned]
 --- stands in brackets. Text that looks like a control token is written <\|so|>. Documents are
---- learned whole, and shown token|by|token.
+--- learned whole, and shown token|by|token. Of a run that curated: its books (cli/books.lua).
 local argparse = require "argparse"
+local books = require "moonlit.cli.books"
 local chat = require "moonlit.data.chat"
 local fail = require "moonlit.run.fail"
+local harmless = require "moonlit.cli.harmless"
 local json = require "moonlit.json"
 
 local inspect = { summary = "what a model would learn from a file" }
@@ -84,15 +86,6 @@ local function tokenize(items, tok)
       end
     end
   end
-end
-
--- text of data does nothing to a terminal
-local function harmless(s)
-  if not utf8.len(s) then
-    s = s:gsub("[\x80-\xff]", function(c) return ("\\x%02X"):format(c:byte()) end)
-  end
-  s = s:gsub("[\0-\8\11-\31\127]", function(c) return ("\\x%02X"):format(c:byte()) end)
-  return (s:gsub("\xc2[\x80-\x9f]", "")) -- the same as ESC [ and others
 end
 
 local BLUE, GREEN, PLAIN = "\27[34m", "\27[32m", "\27[0m"
@@ -259,7 +252,7 @@ end
 
 local function parser()
   local p = argparse("moonlit inspect", "Show what a model would learn from a file.")
-  p:argument("data", "a .jsonl file of conversations or documents, or a .txt file")
+  p:argument("data", "a .jsonl file of conversations or documents, a .txt file, or a run of curate")
   p:option("--tokenizer", "a tokenizer.json; without it a byte is a token")
   p:option("--rows", "how many to show"):default("3"):convert(whole("--rows", 0))
   p:option("--length", "targets in a row"):default("256"):convert(whole("--length", 1))
@@ -280,10 +273,13 @@ end
 --- @param args string[]
 function inspect.run(args)
   local o = parser():parse(args)
-  local tok = tokenizer(o.tokenizer)
   local colour = os.execute "test -t 1" == true
-  inspect.report(o.data, tok, { rows = o.rows, length = o.length, colour = colour },
-                 function(format, ...) print(format:format(...)) end)
+  local function say(format, ...) print(format:format(...)) end
+  local ledger, err = books.load(o.data)
+  if err then fail("inspect: %s", err) end
+  if ledger then return books.report(ledger, { rows = o.rows, colour = colour }, say) end
+  inspect.report(o.data, tokenizer(o.tokenizer),
+                 { rows = o.rows, length = o.length, colour = colour }, say)
 end
 
 return inspect

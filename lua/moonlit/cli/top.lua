@@ -87,14 +87,17 @@ local function headline(dir, info, rows)
   return table.concat(parts, "  ")
 end
 
+-- looked at before the log: the last lines of a run that is over are there then
+local function read_info(dir) return json.load(dir .. "/run.json") or {} end
+
 --- The picture of a run.
 --- @param dir string
+--- @param info table    what run.json says
 --- @param rows table[]  of metrics.jsonl
 --- @param size {width: integer, height: integer}  of the terminal
 --- @param only? string[]  names of the curves to show
 --- @return string[] lines
-function top.lines(dir, rows, size, only)
-  local info = json.load(dir .. "/run.json") or {}
+function top.lines(dir, info, rows, size, only)
   local out = { headline(dir, info, rows) }
   local names = only and #only > 0 and only or curves_of(rows)
   if #names == 0 or #rows == 0 then out[2] = "nothing is logged yet" return out end
@@ -147,9 +150,9 @@ local function follow(dir, tail, o, size)
   core.sys.signals(true)
   local _ <close> = setmetatable({}, { __close = function() core.sys.signals(false) end })
   repeat
+    local info = read_info(dir)
     tail:read()
-    show(top.lines(dir, tail.rows, size(), o.curves), true)
-    local info = json.load(dir .. "/run.json") or {}
+    show(top.lines(dir, info, tail.rows, size(), o.curves), true)
     local over = info.status ~= "running"
     if not over then core.sys.spawn { "sleep", ("%g"):format(o.every) } end
   until over or core.sys.signal()
@@ -168,8 +171,9 @@ function top.run(args)
   end
   local tail = Tail.new(o.run .. "/metrics.jsonl")
   if o.once or os.execute "test -t 1" ~= true then
+    local info = read_info(o.run)
     tail:read()
-    return show(top.lines(o.run, tail.rows, size(), o.curves))
+    return show(top.lines(o.run, info, tail.rows, size(), o.curves))
   end
   follow(o.run, tail, o, size)
 end

@@ -10,8 +10,8 @@ local modules = {
   deal = "moonlit.data.deal", dedup = "moonlit.data.dedup", filter = "moonlit.data.filter",
   judge = "moonlit.data.judge", ledger = "moonlit.data.ledger",
   mix = "moonlit.data.mix", open = "moonlit.data.open", packed = "moonlit.data.packed",
-  paths = "moonlit.data.paths",
-  pii = "moonlit.data.pii", prose = "moonlit.data.prose", read = "moonlit.data.read",
+  parts = "moonlit.data.parts", pii = "moonlit.data.pii", prose = "moonlit.data.prose",
+  read = "moonlit.data.read",
   sequences = "moonlit.data.sequences", shard = "moonlit.data.shard", take = "moonlit.data.take",
   tools = "moonlit.data.tools", world = "moonlit.data.world", write = "moonlit.data.write",
 }

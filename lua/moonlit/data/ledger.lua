@@ -236,6 +236,44 @@ function Ledger:dedup(name, docs, dedup)
   end)
 end
 
+-- ---- books of others ----
+
+local function add_reason(self, stage, page)
+  local r = reason_of(stage, page.reason)
+  add_all(r, page)
+  for source, n in pairs(page.sources) do r.sources[source] = (r.sources[source] or 0) + n end
+  for _, e in ipairs(page.examples) do add_example(self, r.examples, e, e) end
+end
+
+local function add_page(self, stage, page)
+  for source, theirs in pairs(page.sources) do
+    local a = account(stage, { source = source })
+    for _, what in ipairs { "in", "out", "dropped", "changed" } do
+      add_all(a[what], theirs[what])
+    end
+    a.cut = a.cut + theirs.cut
+  end
+  for _, reason in ipairs(page.reasons) do add_reason(self, stage, reason) end
+  for kind, n in pairs(page.counts) do stage.counts[kind] = (stage.counts[kind] or 0) + n end
+  for _, e in ipairs(page.changes) do add_example(self, stage.changes, e, e) end
+end
+
+--- Books of the same steps over parts of the documents, in their order, as if one ledger had kept
+--- them all: see moonlit.data.parts.
+--- @param books table[]  what finish gives, one at least
+--- @param docs function  iterator of what came out of the last step
+--- @return function iterator
+function Ledger:join(books, docs)
+  check_function(docs, "join", "iterator")
+  local stage
+  for i, first in ipairs(books[1].steps) do
+    stage = new_stage(self, first.name, first.kind, stage)
+    stage.finished, stage.taken = true, i < #books[1].steps
+    for _, b in ipairs(books) do add_page(self, stage, b.steps[i]) end
+  end
+  return own(self, stage, docs)
+end
+
 -- ---- closing the books ----
 
 local function total(stage, what, source)

@@ -192,12 +192,14 @@ local function add_phone(text, groups, i, count, add)
   return bounded(text, first, last) and (add(first, last) or true)
 end
 
--- whether what may be groups from `at` on has so many digits at all, and where it ends
+local STRETCH = 200 -- bytes that are looked ahead
+
+-- whether what may be groups from `at` on has so many digits, or is too long to tell; where it ends
 local function stretch_at(text, at, least)
-  local stretch = text:match("^.[%d ()./-]*", at)
+  local stretch = text:sub(at, at + STRETCH - 1):match("^.[%d ()./-]*")
   local stop = at + #stretch - 1
   if #stretch < least then return false, stop end
-  return select(2, stretch:gsub("%d", "")) >= least, stop
+  return #stretch == STRETCH or select(2, stretch:gsub("%d", "")) >= least, stop
 end
 
 -- every run of groups of so many digits at least, from its first group that matches

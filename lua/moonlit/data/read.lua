@@ -3,13 +3,13 @@
 ---   for doc in ml.data.read { "crawl.jsonl.gz", "more.jsonl" } do print(doc.id, #doc.text) end
 ---   for doc in ml.data.read("novel.txt", { split = "blank" }) do ... end
 ---   for chat in ml.data.read("chats.jsonl", { field = "messages" }) do ... end
----   for doc in ml.data.read("crawl/", { map = { text = "content", id = "url" } }) do ... end
+---   for doc in ml.data.read("crawl/*.jsonl.gz", { text = "content", id = "url" }) do ... end
 ---
 --- A document is a table { id =, text =, ... }: of .jsonl, the line's object as it is, with an id
 --- ("file.jsonl:12") where it has none; of .txt, { id =, text = }. Either may be gzip (.gz), of any
 --- number of members. A byte order mark at a file's start is dropped, lines may end in \r\n, and
 --- empty lines between objects are passed over; what follows the last gzip member must be another.
---- A path may be a directory or a pattern, too: see moonlit.data.paths.
+--- A directory stands for all such files below it, * and ? for names (moonlit.data.paths).
 ---
 --- Like io.lines, read raises what is wrong with a file, "data.read: crawl.jsonl:12:7: expected
 --- JSON, got ..." (file, line and, where there is one, the byte in it): when called if one cannot
@@ -22,7 +22,7 @@ local core = require "moonlit.core"
 local document = require "moonlit.data.document"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
-local paths = require "moonlit.data.paths"
+local paths_of = require "moonlit.data.paths"
 
 local WHO = "data.read: "
 
@@ -70,55 +70,57 @@ local function parse(line, where, o)
   return doc
 end
 
--- fields under the names that a document has
-local function rename(doc, o)
-  local values = {}
-  for i, pair in ipairs(o.map) do
-    values[i] = doc[pair.from]
-    doc[pair.from] = nil
-  end
-  for i, pair in ipairs(o.map) do doc[pair.to] = values[i] end
-end
-
--- what is wrong with a document, and its kind; its id is filled in
+-- what is wrong with a document, and its kind; its text and id are filled in
 local function fault(doc, o, where)
-  local value, id = doc[o.field], doc[o.id]
+  local field = o.text or o.field
+  local value, id = doc[field], doc[o.id]
   if value == nil or value == json.null then
-    return "no " .. o.field, ("expected a field %q, got %s"):format(o.shown or o.field,
+    return "no " .. field, ("expected a field %q, got %s"):format(field,
       value == nil and "an object without one" or "null")
   end
-  if o.field == "text" and type(value) ~= "string" then
-    return "no text", ("expected a string in %q, got %s"):format(o.shown or o.field, got(value))
+  if (o.text or field == "text") and type(value) ~= "string" then
+    return "no text", ("expected a string in %q, got %s"):format(field, got(value))
   end
   if math.type(id) == "integer" then id = tostring(id) end
   if id == nil or id == json.null then id = where end
   if type(id) ~= "string" then
     return "no id", ("expected a string in %q, got %s"):format(o.id, got(id))
   end
+  if o.text and o.text ~= "text" then doc.text, doc[field] = value, nil end
   doc.id = id
 end
 
 local function object(line, where, o)
   local doc = parse(line, where, o)
   if document.is_wrong(doc) then return doc end
-  rename(doc, o)
   local reason, what = fault(doc, o, where)
   if reason then return wrong(o, where, line, reason, "%s: %s", where, what) end
   return doc
 end
 
-local function objects(path, o, lines)
-  local over = false
-  return function()
-    if over then return nil end
+-- the next line to look at, its number; what is wrong instead: nil, message, number
+local function next_line(lines, o, last)
+  while true do
     local line, number, code = lines:next()
-    while line and not line:find "%S" do line, number, code = lines:next() end
-    if line then return object(line, ("%s:%d"):format(path, number), o) end
-    local doc
-    over = true
-    if code then doc, over = bad_line(o, path, lines, number) end
-    if over then lines:free() end
-    return doc
+    if not line then return nil, code and number, last + 1 end
+    if (not o.only or o.only(number)) and line:find "%S" then return line, number end
+    last = number
+  end
+end
+
+local function objects(path, o, lines)
+  local over, last = false, 0
+  return function()
+    while not over do
+      local line, number, at = next_line(lines, o, last)
+      last = line and number or at
+      if line then return object(line, ("%s:%d"):format(path, number), o) end
+      local doc
+      over = true
+      if number then doc, over = bad_line(o, path, lines, number) end
+      if over then lines:free() end
+      if doc and (not o.only or o.only(last)) then return doc end
+    end
   end
 end
 
@@ -184,10 +186,11 @@ end
 -- ---- files ----
 
 local function reader_of(path, o)
-  local name = path:gsub("%.gz$", "")
-  if name:find "%.jsonl$" then return objects end
-  if name:find "%.txt$" then return o.split == "blank" and blocks or whole_file end
-  error(WHO .. path .. ": expected a name in .txt, .jsonl, .txt.gz or .jsonl.gz", 0)
+  if not paths_of.is_readable(path) then
+    error(WHO .. path .. ": expected a name in .jsonl or .txt, or .gz of them", 0)
+  end
+  if path:find "%.jsonl" then return objects end
+  return o.split == "blank" and blocks or whole_file
 end
 
 -- a file's documents; of one that cannot be opened, one that says so
@@ -195,7 +198,7 @@ local function open(path, o)
   local read = reader_of(path, o)
   local lines, err = core.data.lines(path, o.limit)
   if lines then return read(path, o, lines) end
-  local doc = damaged(o, path, err)
+  local doc = (read ~= objects or not o.only or o.only(1)) and damaged(o, path, err) or nil
   return function()
     local it = doc
     doc = nil
@@ -203,49 +206,43 @@ local function open(path, o)
   end
 end
 
+-- the files; all can be opened, unless what is wrong is marked
 local function check(given, o)
-  local list = paths(given)
+  local list = {}
+  for i, path in ipairs(type(given) == "table" and given or { given }) do
+    if type(path) ~= "string" then
+      error(("%spath %d must be a string, got %s"):format(WHO, i, type(path)), 3)
+    end
+    local more, err = paths_of.expand(path)
+    if not more then error(WHO .. err, 0) end
+    table.move(more, 1, #more, #list + 1, list)
+  end
+  for _, path in ipairs(list) do reader_of(path, o) end
   for _, path in ipairs(list) do
-    reader_of(path, o)
     local lines, err = core.data.lines(path, o.limit)
     if lines then lines:free() else damaged(o, path, err) end
   end
   return list
 end
 
--- { text = "content" } as a list { to =, from = }, in the order of names
-local function check_map(o)
-  local list = {}
-  if type(o.map) ~= "table" then
-    error(("%smap must be a table, got %s"):format(WHO, type(o.map)), 3)
-  end
-  for _, to in ipairs(options.keys(o.map)) do
-    if type(to) ~= "string" or type(o.map[to]) ~= "string" then
-      error(('%smap must have names and names of fields, got %s = %s'):format(WHO, tostring(to),
-            tostring(o.map[to])), 3)
-    end
-    list[#list + 1] = { to = to, from = o.map[to] }
-  end
-  o.shown, o.map = o.map[o.field], list
-end
-
 --- @param given string|string[]  files, directories, patterns
---- @param opt? {field: string?, id: string?, map: table<string, string>?, split: string?,
----        limit: integer?, wrong: string?}  field (default "text") must be there, and be a string
----        where it is "text"; id (default "id") names the field of the id, a string or an integer;
----        map = { text = "content" } gives the line's field another name first; split = "blank"
----        makes every block between empty lines of a .txt a document; limit, bytes of a line or
----        text, 64 MiB; wrong = "mark" makes a document of what would be raised
+--- @param opt? {field: string?, id: string?, split: string?, limit: integer?,
+---        only: (fun(line: integer): boolean)?, text: string?, wrong: string?}  field (default
+---        "text") must be there, and be a string where it is "text"; id (default "id") names the
+---        field of the id, a string or an integer; split = "blank" makes every block between empty
+---        lines of a .txt a document; limit, bytes of a line or text, 64 MiB; only says which
+---        lines of a .jsonl to look at at all; text, the field that becomes the document's text;
+---        wrong = "mark" makes a document of what would be raised ("raise")
 --- @return fun(): table|nil
 return function(given, opt)
-  local o = options(opt, { field = "text", id = "id", map = {}, split = options.optional,
-                           limit = 64 << 20, wrong = "raise" }, "data.read")
+  local o = options(opt, { field = "text", id = "id", split = options.optional,
+                           limit = 64 << 20, only = options.optional, text = options.optional,
+                           wrong = "raise" }, "data.read")
   if o.split ~= nil and o.split ~= "blank" then
     error(('%ssplit must be "blank", got "%s"'):format(WHO, tostring(o.split)), 2)
   elseif o.wrong ~= "raise" and o.wrong ~= "mark" then
     error(('%swrong must be "raise" or "mark", got "%s"'):format(WHO, tostring(o.wrong)), 2)
   end
-  check_map(o)
   local list, at, current = check(given, o), 0, nil
   return function()
     while true do

@@ -81,6 +81,18 @@ function core.sys.signal_clear() end
 ---@return string? code
 function core.sys.spawn(argv, seconds) end
 
+--- Copies of this process, at once, each calls fn with its number, 1 to n, and ends; what they
+--- change is seen by nobody but in files. An error in one, or a signal that core.sys.signals notes,
+--- ends them all.
+--- > core.sys.workers(2, function(i) assert(i <= 2) end)  --> true
+--- > (select(2, core.sys.workers(2, function(i) error("number " .. i // 3, 0) end)))  --> number 0
+---@param n integer
+---@param fn function  it must not compute with tensors: a copy has no threads
+---@return true|nil
+---@return string? message
+---@return string? code
+function core.sys.workers(n, fn) end
+
 --- Shuts this process in for good, before it runs code that is not trusted: from then on it reads
 --- the named files, writes below one directory, and reaches nothing else: no network, no program,
 --- no other process, no new machine code, no environment. What it prints goes into a file; every

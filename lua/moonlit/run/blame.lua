@@ -3,8 +3,8 @@
 ---
 ---   blame(model, calls)  --> "the output of model.layers.3"
 ---
---- A call is { model =, method =, batch =, opt =, rng = { seed, step, index } }; with the same
---- random numbers it gives the same bits.
+--- A call is { model =, method =, batch =, rest = its other arguments, packed, rng = { seed, step,
+--- index } }; with the same random numbers it gives the same bits.
 local core = require "moonlit.core"
 
 -- a sum is finite only where everything is; one that overflows is looked at closely
@@ -39,7 +39,8 @@ local function of_call(model, call)
   end
   local seed, step, index = core.sys.rng()
   core.sys.rng(table.unpack(call.rng))
-  local fine, y = pcall(call.method, call.model, call.batch, call.opt)
+  local fine, y = pcall(call.method, call.model, call.batch,
+                        table.unpack(call.rest, 1, call.rest.n))
   core.sys.rng(seed, step, index)
   for _, remove in ipairs(removers) do remove() end
   if not fine then error(y, 0) end

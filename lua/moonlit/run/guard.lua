@@ -27,7 +27,7 @@ local Guard = {}
 Guard.__index = Guard
 
 -- what a model is asked for in a training
-local ASKED = { "loss", "logprobs", "scores" }
+local ASKED = { "loss", "logprobs", "kl", "scores" }
 local policies = { stop = true, skip = true, rollback = true }
 local NAN = 0 / 0
 
@@ -52,10 +52,10 @@ function Guard:begin()
 end
 
 -- a forward of the model that is learned from: kept, to be run again where it goes wrong
-local function note_call(self, model, name, method, batch, opt)
+local function note_call(self, model, name, method, batch, ...)
   local seed, step, index = core.sys.rng()
   self.calls[#self.calls + 1] = { model = model, name = name, method = method, batch = batch,
-                                  opt = opt, rng = { seed, step, index },
+                                  rest = table.pack(...), rng = { seed, step, index },
                                   updates = self.updates }
 end
 
@@ -63,10 +63,10 @@ end
 local function watch_model(self, model)
   for _, method in ipairs(ASKED) do
     local plain = model[method]
-    model[method] = plain and function(m, batch, opt)
+    model[method] = plain and function(m, batch, ...)
       local learns = self.run.current and core.autograd.enabled() and not self.blaming
-      if learns then note_call(self, m, method, plain, batch, opt) end
-      local y, n = plain(m, batch, opt)
+      if learns then note_call(self, m, method, plain, batch, ...) end
+      local y, n = plain(m, batch, ...)
       if learns and method == "loss" and m == self.run.tracked.model and not finite(y:item()) then
         self.wrong = self.wrong or "the loss is " .. shown(y:item())
       end

@@ -200,6 +200,13 @@ local function stop(self)
   os.exit(STOPPED, true)
 end
 
+-- after the first step: a model that made room for it gave back what was kept free before
+local function rehearse(self)
+  local dir = self.dir .. "/ckpt"
+  tracked.rehearse(ckpt.begin(dir .. "/rehearsal"), dir, self.tracked)
+  self.rehearsed = true
+end
+
 -- the body of the loop is through with a step
 local function end_step(self)
   self.step, self.current = self.current, nil
@@ -211,6 +218,9 @@ local function end_step(self)
   local due = self.save_every > 0 and self.step % self.save_every == 0
   if due or self.step == self.total then save(self, true)
   elseif self.hash_every > 0 and self.step % self.hash_every == 0 then hash_weights(self, true) end
+  if self.step < self.total and self.save_every > 0 and not (due or self.rehearsed) then
+    rehearse(self)
+  end
 end
 
 -- a replay is through
@@ -242,11 +252,6 @@ local function next_step(self)
   return self.current
 end
 
-local function rehearse(self)
-  local dir = self.dir .. "/ckpt"
-  tracked.rehearse(ckpt.begin(dir .. "/rehearsal"), dir, self.tracked)
-end
-
 --- Iterate over the steps that are left. Random numbers (ml.rand*, dropout, math.random) start
 --- anew each step from (seed, step).
 function Run:steps()
@@ -256,10 +261,7 @@ function Run:steps()
     self.started, self.session_tokens, self.progress = core.sys.clock(), 0, progress.new(1, 0, true)
     return check.steps(self, rehearse)
   end
-  if not harness.stop_at then
-    check.start(self)
-    if self.save_every > 0 then rehearse(self) end
-  end
+  if not harness.stop_at then check.start(self) end
   self.started, self.session_tokens = core.sys.clock(), 0
   self.progress = progress.new(self.total, self.step, harness.quiet,
                                not harness.quiet and speed.seconds_per_token(self.tracked) or nil)

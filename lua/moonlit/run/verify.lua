@@ -37,7 +37,10 @@ end
 
 -- `latest` names one of them; the logs reach as far as the newest says
 local function check_ends(found, dir, steps)
-  local latest = (files.read(dir .. "/ckpt/latest") or ""):match "^step%-(%d+)\n$"
+  local text = files.read(dir .. "/ckpt/latest")
+  local latest = (text or ""):match "^step%-(%d+)\n$"
+  local killed = not text and (json.load(dir .. "/run.json") or {}).status == "running"
+  if killed then latest = steps[#steps] end -- before it could be written; a resume does that
   if not latest or not files.exists(dir .. "/ckpt/step-" .. latest) then
     found.bad[#found.bad + 1] = dir .. "/ckpt/latest: names no checkpoint"
   end

@@ -208,6 +208,10 @@ function Bpe:missing()
   return table.concat(out)
 end
 
+--- Whether decode gives every text back as it was, byte for byte: all bytes have tokens, nothing is
+--- rewritten, put before a text or taken from it.
+function Bpe:is_exact() return self.file.exact and self:missing() == "" end
+
 --- The bytes that a token stands for in a text: "" for a special one.
 function Bpe:bytes(id)
   local s, kind, shown = self.core:token(id)

@@ -151,6 +151,17 @@ local function check_file(t)
   end
 end
 
+-- nothing is rewritten, put before a text or taken from it
+local function is_exact(spec)
+  for _, step in ipairs(spec.cut) do
+    if step.kind ~= "cut" or step.how == "removed" then return false end
+  end
+  for _, flags in pairs(spec.flags) do
+    if flags & (LEFT | RIGHT) ~= 0 then return false end
+  end
+  return #spec.rewrite == 0
+end
+
 local function read(t)
   check_file(t)
   local model = t.model
@@ -178,7 +189,8 @@ local function read(t)
   local extra = {}
   for _, id in ipairs(options.keys(added)) do extra[id] = not ids[added[id].content] end
   spec.file = {
-    level = level, back = back, around = around, added = t.added_tokens, extra = extra,
+    level = level, exact = level and is_exact(spec), back = back,
+    around = around, added = t.added_tokens, extra = extra,
     parts = { normalizer = t.normalizer, pre_tokenizer = t.pre_tokenizer,
               post_processor = t.post_processor, decoder = t.decoder },
     unk_token = model.unk_token, fuse_unk = spec.fuse,
@@ -208,7 +220,7 @@ function hf.of_bytes(spec)
   return {
     tokens = spec.tokens, kinds = kinds, flags = flags, merges = spec.merges,
     ignore_merges = spec.ignore_merges, cut = parts.cut(around.pre_tokenizer),
-    file = { level = true, back = { each = {} }, around = { before = {}, after = {} },
+    file = { level = true, exact = true, back = { each = {} }, around = { before = {}, after = {} },
              added = added, extra = {}, parts = around, fuse_unk = false, byte_fallback = false },
   }
 end

@@ -1,4 +1,7 @@
---- Learning a byte-level BPE: ml.text.train(texts, { vocab = 1024 }).
+--- Learning a byte-level BPE from strings or documents.
+---
+---   local tok = ml.text.train({ "text", "more" }, { vocab = 1024 })
+---   local tok = ml.text.train(ml.data.read { "a.txt", "b.jsonl.gz" }, { vocab = 32000 })
 ---
 --- Ids are Hugging Face's: special tokens first, the 256 bytes in the order of GPT-2's alphabet,
 --- then a token for every merge. The same texts give the same tokenizer with any number of threads

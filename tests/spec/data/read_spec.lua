@@ -105,7 +105,10 @@ describe("data.read", function()
     refused("a.jsonl.gz", "", ":1: expected gzip data, got an empty file")
     refused("a.csv", "", ": expected a name in")
     kit.raises(function() data.read(dir .. "/no.jsonl") end, "no.jsonl: cannot open: ")
-    kit.raises(function() data.read(dir .. "/none") end, "expected a name in")
+    kit.raises(function() data.read(dir) end, "a.jsonl.gz:1: expected gzip data")
+    refused("b.jsonl", '{"content":3}\n', ':1: expected a string in "content", got a number',
+            { text = "content" })
+    refused("b.jsonl", '{"text":"x"}\n', ':1: expected a field "content"', { text = "content" })
     kit.raises(function() data.read { file("x.jsonl", ""), 4 } end, "path 2 must be a string")
     kit.raises(function() data.read("x", { feild = "text" }) end, 'did you mean "field"?')
   end)
@@ -248,68 +251,22 @@ describe("data.read, told to go on", function()
     assert.are.equal("a\0b\n", data.read(file("a.txt", "a\0b\n"))().text)
   end)
 
-  it("gives fields the names that are asked for", function()
-    local path = file("a.jsonl", '{"content":"x","url":"u","text":"old"}\n{"content":5}\n')
-    local docs = data.read(path, { map = { text = "content", id = "url" } })
-    assert.are.same({ id = "u", text = "x" }, docs())
-    kit.raises(docs, 'a.jsonl:2: expected a string in "content", got a number')
-    kit.raises(function() data.read(path, { map = "content" }) end, "map must be a table")
-    kit.raises(function() data.read(path, { map = { text = 3 } }) end, "map must have names")
-    kit.raises(function() data.read(path, { wrong = "skip" }) end, 'must be "raise" or "mark"')
+  it("refuses another word for it", function()
+    kit.raises(function() data.read("x.jsonl", { wrong = "skip" }) end, 'must be "raise" or "mark"')
   end)
-end)
 
-describe("data.paths", function()
-  local dir
-  setup(function()
-    dir = os.tmpname()
-    os.remove(dir)
-    assert(core.sys.mkdir(dir .. "/b/deep"))
-    assert(core.sys.mkdir(dir .. "/.hidden"))
-    for _, name in ipairs { "a.jsonl", "a-1.txt", "z.jsonl.gz", "b/x.txt.gz", "b/deep/y.jsonl",
-                            "b/notes.md", ".hidden/h.jsonl", ".h.jsonl", "[1].jsonl" } do
-      put(dir .. "/" .. name, "")
+  it("gives what is wrong to the reader of that line, and to no other", function()
+    local whole = gz(dir, '{"text":"a"}\n12\n' .. (" "):rep(200) .. '\n{"text":"b"}\n')
+    local path = file("a.jsonl.gz", whole:sub(1, -3)) -- lines 1 to 4; the damage would be the 5th
+    local all_of = { "a 1", "no object 2", "too long 3", "b 4", "damaged file 5" }
+    for i, want in ipairs(all_of) do
+      local got = seen(path, { limit = 100, only = function(n) return n == i end })
+      assert.are.equal(1, #got, want)
+      assert.are.equal(want:match "^%D+", (got[1]:gsub("^%S+ ", "")) .. " ")
     end
-  end)
-  teardown(function() os.execute("rm -rf " .. dir) end)
-
-  local function found(...)
-    local list = {}
-    for i, path in ipairs { ... } do list[i] = dir .. "/" .. path end
-    list = data.paths(list)
-    for i, path in ipairs(list) do list[i] = path:sub(#dir + 2) end
-    return table.concat(list, " ")
-  end
-
-  it("finds what a directory holds, sorted", function()
-    assert.are.equal("[1].jsonl a-1.txt a.jsonl b/deep/y.jsonl b/x.txt.gz z.jsonl.gz", found "")
-    assert.are.equal("b/deep/y.jsonl b/x.txt.gz", found "b")
-    assert.are.equal("b/deep/y.jsonl b/x.txt.gz", found "b/")
-  end)
-
-  it("takes patterns", function()
-    assert.are.equal("[1].jsonl a.jsonl", found "*.jsonl")
-    assert.are.equal(".h.jsonl", found ".*.jsonl")
-    assert.are.equal("a.jsonl", found "?.jsonl")
-    assert.are.equal("a-1.txt z.jsonl.gz", found "[!b]*[tz]")
-    assert.are.equal("a-1.txt", found "a-[0-9].txt")
-    assert.are.equal("[1].jsonl a.jsonl b/deep/y.jsonl", found "**/*.jsonl")
-    assert.are.equal("b/x.txt.gz", found "*/x*")
-    assert.are.equal("[1].jsonl", found "[1].jsonl")
-    assert.are.equal("z.jsonl.gz a.jsonl a-1.txt", found("z*", "a.jsonl", "a*"))
-  end)
-
-  it("says when nothing is meant, and leaves a missing file to its reader", function()
-    kit.raises(function() data.paths(dir .. "/*.csv") end, "*.csv: expected .txt, .jsonl,")
-    kit.raises(function() data.paths(dir .. "/b/deep/*/x") end, "found none")
-    assert.are.equal("none.jsonl", found "none.jsonl")
-    kit.raises(function() data.paths { 4 } end, "path 1 must be a string, got number")
-  end)
-
-  it("ends where a link leads back", function()
-    os.execute(("ln -s .. %s/b/deep/up"):format(dir))
-    kit.raises(function() data.paths(dir) end, "more than 64 directories in one another")
-    os.remove(dir .. "/b/deep/up")
+    local none = file("b.jsonl.gz", "")
+    assert.are.equal(1, #seen(none, { only = function(n) return n == 1 end }))
+    assert.are.equal(0, #seen(none, { only = function(n) return n == 2 end }))
   end)
 end)
 

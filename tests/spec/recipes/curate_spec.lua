@@ -79,4 +79,21 @@ describe("recipes/curate.lua", function()
     assert.is_true(count.valid >= 3 and count.valid <= 5, count.valid)
     assert.is_true(count.train > 20)
   end)
+
+  it("gives the same bytes with more workers, and from a directory", function()
+    local list = {}
+    for doc in ml.data.world():crawl(300) do
+      list[#list + 1] = { content = doc.text:gsub("%. ", ".\n"), id = "d" .. #list }
+    end
+    assert(core.sys.mkdir(place .. "/in"))
+    assert(ml.data.write(place .. "/in/a.jsonl", table.move(list, 1, 200, 1, {})))
+    assert(ml.data.write(place .. "/in/b.jsonl.gz", table.move(list, 201, 300, 1, {})))
+    local knobs = ("data=%s/in text=content min_stop_words=0 min_words=5 min_alpha_words=0.3 " ..
+                   "grams=false valid=9 workers=%%d"):format(place)
+    local dirs = { run("one", knobs:format(1)), run("three", knobs:format(3)) }
+    assert.is_true(#files.read(dirs[1] .. "/data/train.jsonl") > 1000)
+    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+      assert.are.equal(files.read(dirs[1] .. "/" .. name), files.read(dirs[2] .. "/" .. name))
+    end
+  end)
 end)

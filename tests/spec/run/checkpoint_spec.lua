@@ -45,6 +45,21 @@ describe("a checkpoint", function()
     assert.is_nil(checkpoint.fault(place .. "/ckpt/step-3"))
   end)
 
+  it("is found before it could be named, and whatever `latest` says", function()
+    local m = model()
+    local missing, err = ml.load(place)
+    assert.is_nil(missing)
+    assert.are.equal(place .. " has no checkpoint yet", err)
+    for step = 9, 10 do assert(save(place, m, step, 0)) end
+    local want = ml.ckpt.hash(m:parameters())
+    for _, latest in ipairs { "step-10\n", "", "../../elsewhere\n", false } do
+      os.remove(place .. "/ckpt/latest")
+      if latest then assert(core.sys.write(place .. "/ckpt/latest", latest)) end
+      assert.are.equal(place .. "/ckpt/step-10", ml.ckpt.resolve(place))
+      assert.are.equal(want, ml.ckpt.hash(ml.must(ml.load(place)):parameters()))
+    end
+  end)
+
   it("is not one too many after a kill", function()
     local m = model()
     for step = 1, 4 do assert(save(place, m, step, 0)) end

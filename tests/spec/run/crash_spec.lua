@@ -88,6 +88,16 @@ describe("a run that is disturbed", function()
     end
   end)
 
+  it("ends with 75 though the signal comes in its last step", function()
+    local code, text = disturb.run { dir = place .. "/last", arguments = "stop=12" }
+    assert.are.equal(75, code, text)
+    assert.matches("stopped at step 12; the same command with %-%-out [^\n]+ %-%-resume goes on",
+                   text)
+    code, text = disturb.resume { dir = place .. "/last", arguments = "stop=12" }
+    assert.are.equal(0, code, text)
+    assert.are.equal(want, disturb.outcome(place .. "/last", text))
+  end)
+
   it("is the only one that writes in its directory", function()
     local dir = place .. "/one"
     os.execute(("lua5.4 %s --quiet --threads 1 slow=0.1 --out %s >/dev/null 2>&1 &"):format(

@@ -4,7 +4,7 @@
 local ml = require "moonlit"
 
 local cfg = ml.knobs { steps = 14, policy = "", most = 3, plant = "", at = "", batch = 7, stop = 0,
-                       arch = "llama", critic = false }
+                       arch = "llama", critic = false, teacher = false }
 local text = ml.data.prose { bytes = 5000, seed = 2 }
 local tok = ml.text.chars { text = text }
 local run = ml.run("runs/guard", { steps = cfg.steps, seed = 1, save_every = 5 })
@@ -12,6 +12,8 @@ local data = ml.data.windows(ml.tensor(tok:encode(text), { dtype = "i64" }),
                              { batch = 2, length = 8 })
 local model = ml.model { arch = cfg.arch, layers = 3, heads = 2, dim = 16, vocab = tok:size(),
                          context = 8, dropout = 0.1 }
+local teacher = cfg.teacher and ml.model { layers = 1, heads = 2, dim = 16, vocab = tok:size(),
+                                          context = 8 }
 local opt = ml.optim.adamw(model:parameters())
 local things = { model = model, opt = opt, data = data, tok = tok }
 if cfg.critic then
@@ -46,7 +48,7 @@ for step in run:steps() do
   if here and cfg.plant == "weights" then
     ml.no_grad(function() model:parameter(cfg.at):fill_(0 / 0) end)
   end
-  local loss = model:loss(batch)
+  local loss = teacher and model:kl(batch, teacher):mean() or model:loss(batch)
   loss = here and cfg.plant == "gradient" and loss * 1e38 * 1e38 or loss
   loss:backward()
   local norm = opt:step { clip = 1 }

@@ -70,6 +70,13 @@ describe("a run's guard", function()
     end
   end)
 
+  it("names it where a teacher is learned from", function()
+    local code, text = recipe("teacher=true plant=output at=model.layers.1" .. out "teacher")
+    assert.are.equal(1, code)
+    assert.matches("step 7: the gradient norm is nan, first in the output of model.layers.1 "
+                   .. "(the same bits when run again)", text, 1, true)
+  end)
+
   it("names the gradient, where only that is not finite", function()
     stops("gradient", "", "the gradient norm is nan", "the gradient of lm_head.weight")
   end)

@@ -5,7 +5,13 @@ local core = require "moonlit.core"
 local json = require "moonlit.json"
 local ml = require "moonlit"
 
+local spans_like = require "spans"
+
 local KINDS = "tests/golden/tokenizer/kinds/"
+
+-- rewritten to NFC, NFKC: a composed character stands for all it was made of with us, for the first
+-- of them there
+local composes = { qwen = true, metaspace = true }
 
 local function fixture(name)
   local t = assert(json.load(KINDS .. name .. ".json"))
@@ -59,12 +65,15 @@ end)
 
 describe("encode", function()
   it("tells where tokens stand", function()
-    for _, name in ipairs { "llama3", "qwen", "llama2", "metaspace", "gemma" } do
+    for _, name in ipairs { "llama3", "qwen", "llama2", "mistral", "metaspace", "gemma" } do
       local tok, cases = fixture(name)
       for _, case in ipairs(cases) do
         local ids, info = tok:encode(case.text, { special = true, spans = true })
         local last = 0
         assert.are.equal(2 * #ids, #info.spans)
+        if not composes[name] then
+          assert.are.same(case.spans, spans_like(case.spans, case.text, info.spans))
+        end
         for i = 1, #info.spans, 2 do
           local a, b = info.spans[i], info.spans[i + 1]
           assert.is_true(a >= 1 and a <= last + 1 and b <= #case.text and b >= last or b >= a)
@@ -211,6 +220,7 @@ describe("a tiktoken file", function()
     says("line 260: expected a token in base64 and its rank", good .. "eH=6 400\n")
     says("rank 259 is missing", good .. "eHl6 260\n")
     says("cannot have the id 5", good, { pattern = "gpt-2", special = { x = 5 } })
+    says("token 259 has 4098 bytes, more than 4096", good .. base64(("x"):rep(4098)) .. " 259\n")
     says("tokens 256 and 259 are the same", good .. base64 "ab" .. " 259\n")
   end)
 end)
