@@ -11,6 +11,7 @@ local ml = require "moonlit"
 local cfg = ml.knobs {
   data = "",
   text = "text",         -- its field that holds the text
+  wrong = "raise",       -- mark: lines that are no documents are dropped and counted
   documents = 12000,     -- of the world
   workers = 1,           -- processes; what comes out does not depend on how many
   seed = 1,
@@ -47,7 +48,7 @@ local docs
 if web then
   docs = ml.data.parts(ledger, cfg.data, { dir = task:path "parts", workers = cfg.workers,
     rules = rules, key = ml.json.encode(cfg),
-    source = cfg.data, read = { split = "blank", text = cfg.text } })
+    source = cfg.data, read = { split = "blank", text = cfg.text, wrong = cfg.wrong } })
 else docs = rules(ledger, ledger:read("crawl", judge:watch(world:crawl(cfg.documents)))) end
 
 docs = ledger:dedup("exact", docs, ml.data.dedup.exact())

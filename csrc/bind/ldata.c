@@ -41,6 +41,20 @@ static int lines_next(lua_State *L) {
   return 2;
 }
 
+/* skip(self) -> bytes, the first of them, the line's number */
+static int lines_skip(lua_State *L) {
+  ml_lines *l = lml_checkbox(L, 1, LINES);
+  char head[1024];
+  size_t room = sizeof head;
+  int64_t bytes = 0;
+  int st = ml_lines_skip(l, head, &room, &bytes);
+  if (st != ML_OK) return lml_result(L, st, 0);
+  lua_pushinteger(L, bytes);
+  lua_pushlstring(L, head, room);
+  lua_pushinteger(L, ml_lines_number(l));
+  return 3;
+}
+
 /* rest(self) -> what follows the line given last */
 static int lines_rest(lua_State *L) {
   const char *p = NULL;
@@ -255,7 +269,8 @@ static int rows_batch(lua_State *L) {
 }
 
 void lml_open_data(lua_State *L) {
-  static const luaL_Reg lines[] = {{"next", lines_next}, {"rest", lines_rest}, {NULL, NULL}};
+  static const luaL_Reg lines[] = {{"next", lines_next}, {"skip", lines_skip},
+                                    {"rest", lines_rest}, {NULL, NULL}};
   static const luaL_Reg out[] = {{"put", out_put}, {"commit", out_commit}, {NULL, NULL}};
   static const luaL_Reg builder[] = {
     {"add", builder_add}, {"save", builder_save}, {"shard", builder_shard}, {NULL, NULL}};

@@ -15,6 +15,9 @@ int ml_lines_of(ml_lines **out, const char *name, const void *p, size_t n, int64
 /* the next line without its \n or \r\n, good until the next call; NULL after the last. Longer
 ** than the limit, gzip data that is wrong or ends early: ML_EFORMAT, "path:line: ..." */
 int ml_lines_next(ml_lines *l, const char **p, size_t *n);
+/* passes over the line that next refused as too long, holding none of it: its first *room bytes (or
+** fewer, *room says) go to head, *bytes is how long it was */
+int ml_lines_skip(ml_lines *l, char *head, size_t *room, int64_t *bytes);
 int ml_lines_rest(ml_lines *l, const char **p, size_t *n); /* all that follows, as it is */
 int64_t ml_lines_number(const ml_lines *l);                /* of the line given last, from 1 */
 void ml_lines_close(ml_lines *l);                          /* accepts NULL */

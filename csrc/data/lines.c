@@ -214,6 +214,28 @@ int ml_lines_next(ml_lines *l, const char **p, size_t *n) {
   return ML_OK;
 }
 
+/* what is decoded, up to and with the line's end; true: that was in it */
+static bool drop(ml_lines *l, int64_t *bytes) {
+  uint8_t *from = l->out + l->pos, *newline = memchr(from, '\n', l->end - l->pos);
+  size_t n = newline ? (size_t)(newline - from) : l->end - l->pos;
+  *bytes += (int64_t)n;
+  l->pos += n + (newline != NULL);
+  return newline != NULL;
+}
+
+int ml_lines_skip(ml_lines *l, char *head, size_t *room, int64_t *bytes) {
+  size_t have = l->end - l->pos;
+  if (*room > have) *room = have;
+  if (*room) memcpy(head, l->out + l->pos, *room);
+  *bytes = 0;
+  while (!drop(l, bytes) && !l->done) {
+    int st = fill(l);
+    if (st != ML_OK) return st;
+  }
+  l->number++;
+  return ML_OK;
+}
+
 int ml_lines_rest(ml_lines *l, const char **p, size_t *n) {
   while (!l->done && l->end - l->pos <= (size_t)l->limit) {
     int st = fill(l);

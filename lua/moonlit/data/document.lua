@@ -21,6 +21,13 @@ function document.with_text(doc, text)
   return new
 end
 
+local Wrong = { __name = "moonlit.WrongDocument" } -- no field says so: a line could have it
+
+--- Something a reader could make no document of: { id =, text =, wrong = reason, why = message }.
+function document.wrong(doc) return setmetatable(doc, Wrong) end
+
+function document.is_wrong(doc) return getmetatable(doc) == Wrong end
+
 --- a / b, and 0 where there is nothing to count: no text is empty enough to fail.
 function document.ratio(a, b) return b == 0 and 0 or a / b end
 

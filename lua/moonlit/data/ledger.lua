@@ -168,14 +168,18 @@ local function take(stage, docs)
   return doc, extra
 end
 
---- Documents come in. @return function iterator
+--- Documents come in; what data.read marked as wrong is dropped here. @return function iterator
 function Ledger:read(name, docs)
   check_function(docs, "read", "iterator")
   local stage = new_stage(self, name, "read")
   return own(self, stage, function()
-    local doc = take(stage, docs)
-    if doc then pass(self, stage, doc, doc) end
-    return doc
+    for doc in function() return take(stage, docs) end do
+      if not document.is_wrong(doc) then
+        pass(self, stage, doc, doc)
+        return doc
+      end
+      drop(self, stage, doc, doc.wrong, doc.why)
+    end
   end)
 end
 

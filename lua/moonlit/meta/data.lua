@@ -60,6 +60,12 @@ local Lines = {}
 ---@return string? code
 function Lines:next() end
 
+--- Passes over the next line, however long; meant for one that next refused.
+---@return integer|nil bytes  it had, without its \n
+---@return string head     its first bytes, 1024 at most; or what was wrong
+---@return integer|string number  or the code
+function Lines:skip() end
+
 --- All that follows the line given last, as it is; at most the limit.
 ---@return string|nil
 ---@return string? message

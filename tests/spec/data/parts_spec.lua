@@ -103,6 +103,37 @@ describe("data.parts", function()
     assert.are.equal(2 * n, #parts_in(dir .. "/parts"))
   end)
 
+  it("counts what is wrong once, however many workers there are", function()
+    local function add(name, s)
+      given[#given + 1] = dir .. "/" .. name
+      local file <close> = assert(io.open(given[#given], "wb"))
+      file:write(s)
+    end
+    local packed <close> = assert(io.open(given[2], "rb"))
+    add("cut.jsonl.gz", packed:read "a":sub(1, -9))
+    add("bad.jsonl", ("12\n{\"text\":\"one more that is long enough\"}\n\xff\n"):rep(9)
+        .. (" "):rep(500) .. "\n")
+    add("empty.jsonl", "")
+    add("bad.txt", "no \xff text")
+    add("none.jsonl", "")
+    os.remove(given[#given])
+    local opt = { read = { wrong = "mark", limit = 400 } }
+    local docs, books = curate(1, dir .. "/parts1", opt)
+    for workers = 2, 3 do
+      local more_docs, more_books = curate(workers, dir .. "/parts" .. workers, opt)
+      assert.are.equal(docs, more_docs)
+      assert.are.equal(books, more_books)
+    end
+    local why = {}
+    for i, r in ipairs(json.decode(books).steps[1].reasons) do
+      why[i] = r.reason .. " " .. r.documents
+    end
+    -- of cut.jsonl.gz all lines are there but its sum is not; none.jsonl is not there at all
+    assert.are.same({ "no object 9", "not JSON 9", "damaged file 2", "not UTF-8 1", "too long 1" },
+                    why)
+    assert.are.equal(57 + 20 + 1 + 21 + 28 + 1 + 1, json.decode(books)["in"].documents)
+  end)
+
   it("raises a worker's error as its own", function()
     local file <close> = assert(io.open(given[1], "ab"))
     file:write "[1]\n"

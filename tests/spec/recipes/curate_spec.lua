@@ -96,4 +96,42 @@ describe("recipes/curate.lua", function()
       assert.are.equal(files.read(dirs[1] .. "/" .. name), files.read(dirs[2] .. "/" .. name))
     end
   end)
+
+  it("says that the disk is full, leaves nothing half done, and goes on when it is not", function()
+    local list = {}
+    for doc in ml.data.world():crawl(200) do list[#list + 1] = { id = doc.id, text = doc.text } end
+    assert(ml.data.write(place .. "/big.jsonl", list))
+    local knobs = ("data=%s/big.jsonl min_stop_words=0 min_words=5 min_alpha_words=0.3 grams=false "
+                   .. "min_sentences=1 workers=2"):format(place)
+    local dir, whole = place .. "/full", run("whole", knobs)
+    -- no file may be larger than 8 kB, which a write answers like a disk without room
+    local command = "trap '' XFSZ; ulimit -f 16; lua5.4 recipes/curate.lua --quiet --out %s %s 2>&1"
+    local pipe = io.popen(command:format(dir, knobs))
+    local said = pipe:read "a"
+    assert.is_falsy(pipe:close())
+    assert.matches("File too large", said, 1, true)
+    assert.is_false(files.exists(dir .. "/data/train.jsonl"))
+    run("full", knobs .. " --resume")
+    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+      assert.are.equal(files.read(whole .. "/" .. name), files.read(dir .. "/" .. name))
+    end
+  end)
+
+  it("keeps the same documents in whatever order they come", function()
+    local list, sets = {}, {}
+    for doc in ml.data.world():crawl(300) do list[#list + 1] = { id = doc.id, text = doc.text } end
+    for i = 1, 2 do
+      assert(ml.data.write(place .. "/order.jsonl", list))
+      local texts, dir = {}, run("order" .. i, ("data=%s/order.jsonl min_stop_words=0 min_words=5 "
+        .. "min_alpha_words=0.3 grams=false min_sentences=1 valid=9"):format(place))
+      for doc in ml.data.read { dir .. "/data/train.jsonl", dir .. "/data/valid.jsonl" } do
+        texts[#texts + 1] = doc.text
+      end
+      table.sort(texts)
+      sets[i] = texts
+      for j = 1, #list // 2 do list[j], list[#list + 1 - j] = list[#list + 1 - j], list[j] end
+    end
+    assert.is_true(#sets[1] > 50)
+    assert.are.same(sets[1], sets[2])
+  end)
 end)
