@@ -74,7 +74,8 @@ function books.report(b, opt, say)
   say("%d documents came, %s; %s stayed, %s (%s of the bytes)", came.documents, size(came.bytes),
       ink(GREEN, ("%d"):format(left.documents)), size(left.bytes), share(left.bytes, came.bytes))
   for _, step in ipairs(b.steps) do
-    if step.kind ~= "read" then tell_step(say, step, opt.rows, ink) end
+    -- reading drops nothing but what is broken
+    if step.kind ~= "read" or #step.reasons > 0 then tell_step(say, step, opt.rows, ink) end
   end
 end
 

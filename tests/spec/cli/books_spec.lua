@@ -40,6 +40,18 @@ describe("moonlit inspect RUN", function()
     assert.is_nil(inspect "--rows 0":find "d1")
   end)
 
+  it("tells what could not be read", function()
+    local file <close> = assert(io.open(dir .. "/a.jsonl", "w"))
+    file:write '{"text":"one"}\n{"text":\n'
+    file:flush()
+    local l = ml.data.ledger()
+    local docs = ml.data.read(dir .. "/a.jsonl", { wrong = "mark" })
+    for _ in l:read("web", docs) do end -- luacheck: ignore 512
+    l:finish()
+    assert(l:save(dir .. "/ledger.json"))
+    assert.is_truthy(inspect():find("1 not JSON", 1, true))
+  end)
+
   it("refuses books that are none", function()
     local file <close> = assert(io.open(dir .. "/ledger.json", "w"))
     file:write "{}"
