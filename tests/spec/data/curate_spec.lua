@@ -229,9 +229,9 @@ describe("data.pii", function()
       digits = ("1"):rep(100000), groups = ("12 "):rep(30000), jwt = ("eyJ"):rep(30000),
       domain = "a@" .. ("a."):rep(50000), begin = ("-----BEGIN "):rep(10000),
     } do
-      local start = core.sys.clock()
+      local start = os.clock() -- of the processor: other work does not count
       mask { text = text }
-      assert.is_true(core.sys.clock() - start < 5, name)
+      assert.is_true(os.clock() - start < 5, name)
     end
   end)
 end)
