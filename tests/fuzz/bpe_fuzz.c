@@ -4,12 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/text.h"
-
-#define MUST(x)                                                                                    \
-  do {                                                                                             \
-    if (!(x)) __builtin_trap();                                                                    \
-  } while (0)
+#include "decoded.h"
 
 static const char *const PATTERN =
     "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+";
@@ -37,17 +32,6 @@ static void make_vocab(vocab *v, const ml_merge *merges, int64_t count) {
   }
   v->kind[v->n] = ML_TOKEN_SPECIAL, v->flags[v->n] = ML_ADDED | ML_ADDED_SPECIAL;
   v->token[v->n++] = (ml_bytes){(const uint8_t *)"<|e|>", 5};
-}
-
-static void check_decodes(ml_bpe *t, ml_bytes text, const ml_ids *ids) {
-  size_t at = 0;
-  for (int64_t i = 0; i < ids->n; i++) {
-    ml_bytes s;
-    MUST(ml_bpe_token(t, ids->ids[i], NULL, &s, NULL));
-    MUST(at + s.n <= text.n && memcmp(text.p + at, s.p, s.n) == 0);
-    at += s.n;
-  }
-  MUST(at == text.n);
 }
 
 static void encode(ml_bpe *t, ml_bytes text) {

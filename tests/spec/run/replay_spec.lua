@@ -59,15 +59,18 @@ local function state_of(dir, list)
   return list
 end
 
+-- a place with a home, and a run of this machine's own
+local function make_run()
+  place = assert(core.sys.scratch())
+  assert(core.sys.mkdir(place .. "/home"))
+  boxed = has_box()
+  put("home/secret", "secret")
+  local code, text = sh(("lua5.4 tests/spec/run/recipe.lua --quiet --out %s/run"):format(place))
+  assert(code == 0, text)
+end
+
 describe("moonlit verify --replay", function()
-  setup(function()
-    place = assert(core.sys.scratch())
-    assert(core.sys.mkdir(place .. "/home"))
-    boxed = has_box()
-    put("home/secret", "secret")
-    local code, text = sh(("lua5.4 tests/spec/run/recipe.lua --quiet --out %s/run"):format(place))
-    assert(code == 0, text)
-  end)
+  setup(make_run)
   teardown(function() files.remove(place) end)
   before_each(function() sh(("cp -r %s/run %s/other"):format(place, place)) end)
   after_each(function() files.remove(place .. "/other") end)
@@ -151,12 +154,7 @@ end
 
 describe("a recipe from elsewhere", function()
   setup(function()
-    place = assert(core.sys.scratch())
-    assert(core.sys.mkdir(place .. "/home"))
-    boxed = has_box()
-    put("home/secret", "secret")
-    local code, text = sh(("lua5.4 tests/spec/run/recipe.lua --quiet --out %s/run"):format(place))
-    assert(code == 0, text)
+    make_run()
     put("run/code.luac", string.dump(load "return 1"))
   end)
   teardown(function() files.remove(place) end)
