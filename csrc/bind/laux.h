@@ -108,6 +108,7 @@ void lml_open_optim(lua_State *L);
 void lml_open_ckpt(lua_State *L);
 void lml_open_json(lua_State *L);
 void lml_open_data(lua_State *L);
+void lml_open_spill(lua_State *L); /* after data, into whose table it goes */
 void lml_open_text(lua_State *L);
 void lml_open_stats(lua_State *L); /* core.stats, core.shingles */
 void lml_open_sys(lua_State *L); /* threads, isa, clock, signals, files, hashes, memory */

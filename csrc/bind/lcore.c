@@ -45,6 +45,7 @@ ML_EXPORT int luaopen_moonlit_core(lua_State *L) {
   lml_open_ckpt(L);
   lml_open_json(L);
   lml_open_data(L);
+  lml_open_spill(L);
   lml_open_text(L);
   lml_open_stats(L);
   lml_open_sys(L);

@@ -140,6 +140,25 @@ static int stats_lines(lua_State *L) {
   return 3;
 }
 
+/* pieces(text, unit) -> where each ends, a hash of its words, how many they are */
+static int stats_pieces(lua_State *L) {
+  static const char *const units[] = {"line", "paragraph", "sentence", NULL};
+  ml_span text = check_text(L, 1);
+  int unit = lml_checkoption(L, 2, units);
+  ml_piece piece = {0};
+  for (int i = 0; i < 3; i++) lua_newtable(L);
+  for (lua_Integer i = 1; piece.end < text.n; i++) {
+    lml_check(L, ml_piece_at(&piece, text.p, text.n, piece.end, unit), 0);
+    lua_pushinteger(L, (lua_Integer)piece.end);
+    lua_rawseti(L, -4, i);
+    lua_pushinteger(L, (lua_Integer)piece.key);
+    lua_rawseti(L, -3, i);
+    lua_pushinteger(L, piece.words);
+    lua_rawseti(L, -2, i);
+  }
+  return 3;
+}
+
 /* ---- shingles ---- */
 
 /* pushes a copy, aligned, of the hashes in the string at arg */
@@ -217,7 +236,7 @@ void lml_open_stats(lua_State *L) {
   static const luaL_Reg stats[] = {
       {"quality", stats_quality}, {"repetition", stats_repetition}, {"layout", stats_layout},
       {"chars", stats_chars}, {"sentences", stats_sentences}, {"words", stats_words},
-      {"lines", stats_lines}, {NULL, NULL}};
+      {"lines", stats_lines}, {"pieces", stats_pieces}, {NULL, NULL}};
   static const luaL_Reg shingles[] = {
       {"of", shingles_of}, {"signature", shingles_signature}, {"shared", shingles_shared},
       {"union", shingles_union}, {NULL, NULL}};

@@ -262,11 +262,6 @@ int ml_layout_of(ml_layout *l, const uint8_t *p, size_t n, int64_t brief) {
 
 /* ---- sentences, words of a line ---- */
 
-/* what may stand between the end of a sentence and white space */
-static bool closes(int32_t c) {
-  return c == '"' || c == '\'' || c == ')' || c == ']' || c == 0xBB || c == 0x2019 || c == 0x201D;
-}
-
 int64_t ml_sentences(const uint8_t *p, size_t n) {
   int64_t count = 0;
   bool inside = false, ended = false; /* in a sentence; behind its last mark */
@@ -280,7 +275,7 @@ int64_t ml_sentences(const uint8_t *p, size_t n) {
     }
     count += !inside;
     inside = true;
-    ended = ml_ends_sentence(c) || (ended && closes(c));
+    ended = ml_ends_sentence(c) || (ended && ml_closes_sentence(c));
   }
   return count;
 }

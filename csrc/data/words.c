@@ -72,6 +72,10 @@ bool ml_ends_sentence(int32_t c) {
   return false;
 }
 
+bool ml_closes_sentence(int32_t c) {
+  return c == '"' || c == '\'' || c == ')' || c == ']' || c == 0xBB || c == 0x2019 || c == 0x201D;
+}
+
 int64_t ml_char_count(const uint8_t *p, size_t n) {
   int64_t count = 0;
   int32_t c;

@@ -12,6 +12,7 @@ enum { ML_CHAR_SPACE = 1, ML_CHAR_WORD = 2, ML_CHAR_ALPHA = 4, ML_CHAR_DIGIT = 8
 size_t ml_char(const uint8_t *p, size_t left, int32_t *code);
 unsigned ml_char_kind(int32_t code);      /* letters, digits, marks and numbers are WORD */
 bool ml_ends_sentence(int32_t code);      /* Unicode's Sentence_Terminal: . ! ? and others */
+bool ml_closes_sentence(int32_t code);    /* may stand between those and white space: quotes */
 int64_t ml_char_count(const uint8_t *p, size_t n);
 
 /* ---- spans of a text ---- */
@@ -47,6 +48,12 @@ int ml_words_of(ml_words *out, const uint8_t *p, size_t n);
 /* The same text as what near-duplicates share: hashes only, of runs of letters, marks and digits,
 ** in lower case, without marks, every number (with one . or , inside) as 0. *out: ml_free. */
 int ml_simple_words(uint64_t **out, int64_t *count, const uint8_t *p, size_t n);
+
+/* ---- pieces: a text cut without a rest, each piece with the white space behind it ---- */
+enum { ML_PIECE_LINE, ML_PIECE_PARAGRAPH, ML_PIECE_SENTENCE }; /* to \n, \n\n, or its last mark */
+typedef struct { size_t end; uint64_t key; int64_t words; } ml_piece; /* key: of simple words */
+/* the piece that begins at `from` < n; sentences are those of lines */
+int ml_piece_at(ml_piece *out, const uint8_t *p, size_t n, size_t from, int unit);
 
 /* ---- shingles: hashes of n words in a row, ascending, each once ---- */
 int ml_shingles(uint64_t **out, int64_t *count, const uint8_t *p, size_t n, int words);

@@ -218,7 +218,8 @@ function Ledger:map(name, docs, fn)
   end)
 end
 
---- Duplicates stay behind; dedup is ml.data.dedup.exact(), .minhash() or anything with such a mark.
+--- Duplicates stay behind, and pieces are cut; dedup is one of ml.data.dedup, or anything with such
+--- a mark. Its report, if it has one, is part of the books.
 function Ledger:dedup(name, docs, dedup)
   if type(dedup) ~= "table" or type(dedup.mark) ~= "function" then
     error("ledger:dedup: expected a dedup object, got " .. type(dedup), 2)
@@ -226,13 +227,15 @@ function Ledger:dedup(name, docs, dedup)
   local stage = new_stage(self, name, "dedup", upstream(self, docs, "dedup"))
   local marked = dedup:mark(function() return (take(stage, docs)) end)
   return own(self, stage, function()
-    for doc, original in marked do
+    for doc, original, after in marked do
       if original == nil then
-        pass(self, stage, doc, doc)
-        return doc
+        pass(self, stage, after or doc, doc)
+        return after or doc
       end
       drop(self, stage, doc, "duplicate", "of " .. tostring(original))
     end
+    local report = dedup.report or {}
+    stage.counts, stage.clusters = report.counts or stage.counts, report.clusters and report
   end)
 end
 
@@ -329,7 +332,8 @@ local function page_of(stage)
   return { name = stage.name, kind = stage.kind, sources = stage.sources,
            ["in"] = total(stage, "in"), out = total(stage, "out"),
            dropped = total(stage, "dropped"), changed = total(stage, "changed"),
-           reasons = reasons_of(stage), counts = stage.counts, changes = stage.changes }
+           reasons = reasons_of(stage), counts = stage.counts, changes = stage.changes,
+           clusters = stage.clusters }
 end
 
 -- first step in, last steps out, of every source
@@ -349,8 +353,9 @@ end
 --- Close the books. Raises where counts do not add up, or documents were left unread.
 --- @return table  { sources = { name = { in, out } }, steps = { { name, kind, in, out, dropped,
 ---         changed, sources, reasons = { { reason, documents, bytes, sources, examples } },
----         counts = { kind = n }, changes = examples } }, in, out, sha256 }; in, out ... are
----         { documents, bytes }; counts and changes are what maps and filters did to texts
+---         counts = { kind = n }, changes = examples, clusters? } }, in, out, sha256 }; in, out ...
+---         are { documents, bytes }; counts and changes are what was done to texts; clusters are
+---         what a dedup reports
 function Ledger:finish()
   if self.books then return self.books end
   if #self.stages == 0 then refuse("nothing was read") end

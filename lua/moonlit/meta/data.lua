@@ -48,6 +48,19 @@ function core.data.shard(path, verify) end
 ---@return moonlit.Rows
 function core.data.rows(shard, length, whole) end
 
+--- Bytes put aside, in a file without a name that goes with the handle.
+--- > (select(3, core.data.spill "no/such/place"))  --> io
+---@param dir string  where the file lies
+---@return moonlit.Spill|nil
+---@return string? message
+---@return string? code
+function core.data.spill(dir) end
+
+--- Values to be brought together by key. Few stay in memory, many are sorted in a file.
+---@param dir string  where the file would lie
+---@return moonlit.Groups
+function core.data.groups(dir) end
+
 -- ---- handles: all have :free(), safe to call twice; the collector and <close> call it too ----
 
 ---@class moonlit.Lines
@@ -160,6 +173,57 @@ function Shard:document(i) end
 --- Lets go of the file; rows made from it stay good.
 function Shard:free() end
 
+---@class moonlit.Spill
+local Spill = {}
+
+--- Puts bytes behind those put before.
+--- > s = core.data.spill "/tmp"
+--- > s:put "one"  --> 0
+--- > s:put "two"  --> 3
+--- > s:get(1, 4)  --> netw
+---@param bytes string
+---@return integer|nil at  where they begin
+---@return string? message
+---@return string? code
+function Spill:put(bytes) end
+
+--- So many bytes of those put.
+---@param at integer
+---@param bytes integer
+---@return string|nil
+---@return string? message
+---@return string? code
+function Spill:get(at, bytes) end
+
+--- Lets go of the file, and all that was put.
+function Spill:free() end
+
+---@class moonlit.Groups
+local Groups = {}
+
+--- The value under each of some keys.
+--- > g = core.data.groups "/tmp"
+--- > g:add(7, "same key")
+--- > g:add(8, "othr key" .. "same key")
+--- > (g:next())  --> { 7, 8 }
+--- > (g:next())  --> nil
+---@param value integer
+---@param keys string  8 bytes each, hashes: their highest bits must vary
+---@return boolean|nil
+---@return string? message
+---@return string? code
+function Groups:add(value, keys) end
+
+--- The next key that more than one value came under, and they, ascending; nil after the last. From
+--- then on nothing can be added.
+---@return integer[]|nil values
+---@return integer|string|nil key
+---@return string? code
+function Groups:next() end
+
+--- Lets go of all values.
+function Groups:free() end
+
 ---@class moonlit.Rows
 local Rows = {}
 
@@ -186,4 +250,4 @@ function Rows:batch(rows) end
 function Rows:free() end
 
 return { core = core, Lines = Lines, Out = Out, ShardBuilder = ShardBuilder, Shard = Shard,
-         Rows = Rows }
+         Spill = Spill, Groups = Groups, Rows = Rows }

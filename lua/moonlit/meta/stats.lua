@@ -65,6 +65,19 @@ function core.stats.sentences(text) end
 ---@return integer[]
 function core.stats.lines(text) end
 
+--- A text cut into pieces without a rest: lines, paragraphs (to an empty line) or sentences of
+--- lines, each with the white space behind it. Where each ends, a hash of its words, and how many
+--- they are; words as of core.shingles.
+--- > ends, keys, words = core.stats.pieces("Yes. It is 3.\nyes, it is 4", "sentence")
+--- > ends  --> { 5, 14, 26 }
+--- > words  --> { 1, 3, 4 }
+---@param text string
+---@param unit "line"|"paragraph"|"sentence"
+---@return integer[] ends
+---@return integer[] keys
+---@return integer[] words
+function core.stats.pieces(text, unit) end
+
 ---@class moonlit.core.shingles
 core.shingles = {}
 

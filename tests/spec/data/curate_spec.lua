@@ -46,6 +46,147 @@ describe("dedup.exact", function()
     end
     assert.equal("1=nil 2=nil 3=1 4=nil 5=4 nil=nil", table.concat(of, " "))
   end)
+
+  it("keeps the smallest id, in whatever order they come", function()
+    local backwards = {}
+    for i = #docs, 1, -1 do backwards[#backwards + 1] = docs[i] end
+    local ids = ids_of(ml.data.dedup.exact()(each(backwards)))
+    table.sort(ids)
+    assert.same({ "1", "2", "4" }, ids)
+  end)
+
+  it("gives documents back as they were, and names its clusters", function()
+    local odd = { id = "raw", text = "bytes \xff\0", more = { 1, { x = 2.5 } }, flag = false }
+    local list = os.tmpname() .. ".jsonl"
+    local d = ml.data.dedup.exact { list = list }
+    local out = {}
+    for doc in d(each { docs[1], odd, docs[3], docs[4], docs[5] }) do out[#out + 1] = doc end
+    assert.same({ docs[1], odd, docs[4] }, out)
+    local one = { stays = "1", documents = 2, copies = { "3" } }
+    local two = { stays = "4", documents = 2, copies = { "5" } }
+    assert.equal(2, d.report.clusters)
+    assert.equal(4, d.report.documents)
+    local written = {}
+    for line in io.lines(list) do written[#written + 1] = json.decode(line) end
+    os.remove(list)
+    for i, want in ipairs { one, two } do -- by the hash of the text
+      assert.same(want, written[i])
+      assert.same(want, d.report.largest[i])
+    end
+  end)
+end)
+
+describe("dedup.spans", function()
+  local a = "The old mill stands by the river. It has not turned for forty years. Nobody knows why."
+  local function words(i, n) return table.concat(text_of(i, n), " ") .. "." end
+
+  local function cut(docs, opt)
+    local d, out = ml.data.dedup.spans(opt), {}
+    for doc in d(each(docs)) do out[doc.id] = doc.text end
+    return out, d.report.counts
+  end
+
+  it("cuts three sentences that come again, and leaves them once", function()
+    local docs = { { id = "1", text = words(1, 60) .. " " .. a .. " " .. words(2, 9) },
+                   { id = "2", text = words(3, 60) .. "\n\nTHE OLD MILL stands by the river! It has"
+                     .. " not turned for forty years. \"Nobody knows why.\" " .. words(4, 9) } }
+    local out, counts = cut(docs)
+    assert.same({ ["sentence spans"] = 1 }, counts)
+    local whole = out["1"] == docs[1].text and "1" or "2"
+    assert.equal(docs[tonumber(whole)].text, out[whole])
+    local other = whole == "1" and words(3, 60) .. "\n\n" .. words(4, 9)
+                  or words(1, 60) .. " " .. words(2, 9)
+    assert.equal(other, out[whole == "1" and "2" or "1"])
+    assert.same(out, (cut { docs[2], docs[1] }))
+  end)
+
+  it("cuts what a document says twice", function()
+    local text = words(1, 60) .. " " .. a
+    local out = cut { { id = "1", text = text .. " " .. a .. " " .. words(2, 9) } }
+    assert.equal(text .. " " .. words(2, 9), out["1"])
+    local line = words(7, 12) .. "\n"
+    out = cut({ { id = "1", text = line:rep(5) .. words(8, 60) } }, { unit = "line" })
+    assert.equal(line .. words(8, 60), out["1"])
+  end)
+
+  it("drops a document of which little is left, and says whose it was", function()
+    local docs = { { id = "1", text = a .. "\n\n" .. words(1, 60) },
+                   { id = "2", text = a .. "\n\n" .. words(2, 20) },
+                   { id = "3", text = words(3, 20) } }
+    local of = {}
+    for doc, original in ml.data.dedup.spans({ unit = "paragraph" }):mark(each(docs)) do
+      of[doc.id] = original
+    end
+    local first = core.sys.sha256(docs[1].text) < core.sys.sha256(docs[2].text)
+    assert.same(first and { ["2"] = "1" } or {}, of) -- what is left of 1 is enough
+  end)
+
+  it("leaves what has few words, and texts without any", function()
+    local docs = { { id = "1", text = "Yes. No. Yes.\n" .. words(1, 60) }, { id = "3", text = "" },
+                   { id = "2", text = "Yes. No. Yes.\n" .. words(2, 60) } }
+    local out = cut(docs)
+    for _, doc in ipairs(docs) do assert.equal(doc.text, out[doc.id]) end
+  end)
+
+  it("keeps the same whatever the order", function()
+    local docs = {}
+    for i = 1, 60 do
+      local parts = {}
+      for k = 1, 4 do parts[k] = words(draw(i, k, 40), 20) end
+      docs[i] = { id = tostring(i), text = table.concat(parts, "\n\n") }
+    end
+    local opt = { unit = "paragraph", min_left = 30 }
+    local once, counts = cut(docs, opt)
+    assert.is_true(counts["paragraph spans"] > 50)
+    for i = #docs, 2, -1 do
+      local j = draw(i, 99, i)
+      docs[i], docs[j] = docs[j], docs[i]
+    end
+    assert.same(once, (cut(docs, opt)))
+    local seen = {} -- no paragraph stays twice
+    for _, text in pairs(once) do
+      for p in text:gmatch "[^\n]+" do
+        assert.is_nil(seen[p])
+        seen[p] = true
+      end
+    end
+  end)
+
+  it("refuses wrong options", function()
+    local function with(o) return function() ml.data.dedup.spans(o) end end
+    assert.error_matches(with { unit = "word" }, 'unit must be "sentence", "paragraph" or "line"')
+    assert.error_matches(with { span = -1 }, "span must be a positive integer, got %-1")
+    assert.error_matches(with { words = 3 }, 'dedup.spans: unknown .*"words"')
+  end)
+end)
+
+describe("core.data.groups", function()
+  -- more pairs than memory takes, beside a table
+  it("brings together what has the same key", function()
+    local g, want, groups = core.data.groups "/tmp", {}, 0
+    for i = 1, 60000 do
+      local key = core.sys.sha256(tostring(draw(5, i, 40000))):sub(1, 8)
+      want[key] = want[key] or {}
+      table.insert(want[key], i)
+      g:add(i, key)
+    end
+    for values, key in function() return g:next() end do
+      assert.same(want[string.pack("<i8", key)], values)
+      groups = groups + 1
+    end
+    for _, list in pairs(want) do groups = groups - (#list > 1 and 1 or 0) end
+    assert.equal(0, groups)
+    assert.error_matches(function() g:add(1, "12345678") end, "nothing can be added")
+  end)
+
+  it("refuses what is no key", function()
+    assert.error_matches(function() core.data.groups("/tmp"):add(1, "short") end,
+                         "keys of 8 bytes each")
+    assert.is_nil((core.data.spill "/no/such/place"))
+    local s = core.data.spill "/tmp"
+    s:put "abc"
+    assert.error_matches(function() s:get(2, 3) end, "3 bytes at 2 of 3")
+  end)
 end)
 
 describe("dedup.minhash", function()

@@ -1,44 +1,34 @@
---- Exact duplicates: of documents with the same text, the first stays. One hash a text is kept.
+--- Exact duplicates: of documents with the same text, the one with the smallest id stays.
 ---
 ---   for doc in ml.data.dedup.exact()(docs) do ... end
 ---
---- A dedup object, this one and dedup.minhash: calling it with an iterator of documents gives one
---- of those that stay; d:mark(iterator) gives every document in the order it came in, and, as a
---- second value, the id of the document that stays in its place.
+--- See dedup.object for what a dedup can do.
+local clusters_of = require "moonlit.data.dedup.clusters"
 local core = require "moonlit.core"
-local document = require "moonlit.data.document"
+local object = require "moonlit.data.dedup.object"
 local options = require "moonlit.options"
 
-local Exact = {}
-Exact.__index = Exact
-Exact.__name = "moonlit.Exact"
+local kind = { name = "dedup.exact" }
 
---- Every document, and the id (or, without one, the number) of the one it repeats, if any.
-function Exact:mark(docs)
-  local first, number = self.first, 0
-  return function()
-    local doc = docs()
-    if doc == nil then return nil end
-    number = number + 1
-    local key = core.sys.sha256(document.text(doc, "dedup.exact"))
-    if first[key] ~= nil then return doc, first[key] end
-    first[key] = doc.id or number
-    return doc
+function kind.keys(_, text)
+  return string.pack("<I8", tonumber(core.sys.sha256(text):sub(1, 16), 16))
+end
+
+function kind.decide(self, shelf, next_group)
+  local clusters = clusters_of()
+  for members in next_group do
+    local first = {} -- of a hash: keys are only a part of it
+    for _, i in ipairs(members) do
+      local hash = shelf:hash(i)
+      if first[hash] then clusters:unite(first[hash], i) else first[hash] = i end
+    end
   end
+  local original
+  original, self.report = clusters:settle(shelf, self.list)
+  return original
 end
 
---- Only the documents that stay.
-function Exact:__call(docs)
-  local marked = self:mark(docs)
-  return function()
-    local doc, original
-    repeat doc, original = marked() until doc == nil or original == nil
-    return doc
-  end
-end
-
---- @return table dedup  remembers what it has seen from one iterator to the next
-return function(opt)
-  options(opt, {}, "dedup.exact")
-  return setmetatable({ first = {} }, Exact)
-end
+--- @param opt? {list: string?, dir: string?}  list: a .jsonl file that gets every cluster; dir: for
+---        temporary files, $TMPDIR or /tmp
+--- @return table dedup  after use, report says how many clusters there were, and names the largest
+return function(opt) return object(kind, opt, { list = options.optional }) end
