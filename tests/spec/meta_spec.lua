@@ -24,8 +24,8 @@ local function reachable()
   collect("Forward:", methods_of "Forward")
   collect("CoreCache:", methods_of "Cache")
   collect("CoreOptimizer:", methods_of "Optimizer")
-  for _, name in ipairs { "Lines", "Out", "ShardBuilder", "Shard", "Rows", "Spill", "Groups", "Save",
-                          "CoreBpe", "CoreTrainer" } do
+  for _, name in ipairs { "Lines", "Out", "ShardBuilder", "Shard", "Rows", "Spill", "Groups",
+                          "Save", "CoreBpe", "CoreTrainer" } do
     collect(name .. ":", methods_of(name))
   end
   return have
