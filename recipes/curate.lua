@@ -4,8 +4,8 @@
 -- evaluation texts out, personal data masked. data is a .txt, .jsonl or .jsonl.gz file, a
 -- directory of them or a pattern ("crawl/*.jsonl.gz"), which `workers` processes read at once;
 -- without it, the crawl of the built-in world, which knows its junk, its copies and what is
--- personal, so that the rules can be judged. Writes data/train.jsonl, data/valid.jsonl, and
--- ledger.json: every document, where it went and why.
+-- personal, so that the rules can be judged. Writes data/train.jsonl, data/valid.jsonl, lists of
+-- what was alike, and ledger.json: every document, where it went and why (moonlit inspect).
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -21,6 +21,7 @@ local cfg = ml.knobs {
   min_sentences = 3,     -- 5 in C4
   grams = true,          -- Gopher's limits on words in a row that come again
   similar = 0.7,         -- documents this much alike (Jaccard, 5 words in a row) are copies
+  spans = "",            -- cut what comes again: sentence (three in a row), paragraph or line
   against = "",          -- texts of an evaluation, in a file: documents that share 13 words go
   valid = 500,           -- documents put aside to validate on
 }
@@ -44,16 +45,21 @@ local function rules(l, docs)
   return l:filter("fineweb_quality", docs, filter.fineweb_quality())
 end
 
-local docs
+local docs, files
 if web then
-  docs = ml.data.parts(ledger, cfg.data, { dir = task:path "parts", workers = cfg.workers,
-    rules = rules, key = ml.json.encode(cfg),
-    source = cfg.data, read = { split = "blank", text = cfg.text, wrong = cfg.wrong } })
+  docs, files = ml.data.parts(ledger, cfg.data, { dir = task:path "parts", workers = cfg.workers,
+    rules = rules, key = ml.json.encode { limits, cfg.min_sentences, cfg.text, cfg.wrong },
+    source = cfg.data,
+    read = { split = "blank", text = cfg.text, wrong = cfg.wrong, origin = true } })
 else docs = rules(ledger, ledger:read("crawl", judge:watch(world:crawl(cfg.documents)))) end
 
-docs = ledger:dedup("exact", docs, ml.data.dedup.exact())
-docs = ledger:dedup("minhash", docs, ml.data.dedup.minhash { threshold = cfg.similar,
-                                                             seed = cfg.seed })
+local dedup, dir = ml.data.dedup, task.dir
+docs = ledger:dedup("exact", docs, dedup.exact { dir = dir, list = task:path "data/equal.jsonl" })
+docs = ledger:dedup("minhash", docs, dedup.minhash { threshold = cfg.similar, seed = cfg.seed,
+  dir = dir, list = task:path "data/alike.jsonl" })
+if cfg.spans ~= "" then
+  docs = ledger:dedup("spans", docs, dedup.spans { unit = cfg.spans, dir = dir })
+end
 if cfg.against ~= "" then
   local texts = {}
   for doc in ml.data.read(cfg.against) do texts[#texts + 1] = doc.text end
@@ -61,20 +67,30 @@ if cfg.against ~= "" then
 end
 docs = ledger:map("pii", docs, ml.data.pii())
 
--- what is left; every so many documents one is put aside, where there is no world to make more
-local kept = {}
-for doc in docs do
+-- what is left; where there is no world to make more, each so many-th is put aside
+local all, n = task:path "parts/kept.jsonl", 0
+ml.must(ml.data.write(all, function()
+  local doc = docs()
+  if not doc then return nil end
   if not web then judge:kept(doc) end
-  kept[#kept + 1] = { id = doc.id, text = doc.text, source = doc.source }
+  n = n + 1
+  return { id = doc.id, text = doc.text, source = doc.source, origin = doc.origin }
+end))
+local every = web and math.max(2, n // math.max(1, cfg.valid)) or n + 1
+local function part(aside)
+  local i, kept = 0, ml.data.read(all, { limit = 1 << 40 })
+  return function()
+    for doc in kept do
+      i = i + 1
+      if (i % every == 0) == aside then return doc end
+    end
+  end
 end
-local train, valid = kept, world:documents("valid", cfg.valid)
-if web then
-  local every = math.max(2, #kept // math.max(1, cfg.valid))
-  train, valid = {}, {}
-  for i, doc in ipairs(kept) do table.insert(i % every == 0 and valid or train, doc) end
-end
-ml.must(ml.data.write(task:path "data/train.jsonl", train))
-ml.must(ml.data.write(task:path "data/valid.jsonl", valid))
+local train, valid = task:path "data/train.jsonl", task:path "data/valid.jsonl"
+ml.must(ml.data.write(train, part(false)))
+ml.must(ml.data.write(valid, web and part(true) or world:documents("valid", cfg.valid)))
+ml.must(ml.data.lineage.note({ train, valid }, files or {})) -- moonlit inspect RUN --token N, later
+os.remove(all)
 
 local books = ledger:finish()
 ml.must(ledger:save(task.dir .. "/ledger.json"))

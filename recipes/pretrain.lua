@@ -39,7 +39,9 @@ end
 local run = ml.run("runs/pretrain", { steps = cfg.steps, seed = cfg.seed,
                                       save_every = cfg.save_every })
 local shard = run:path "data/train.shard"
-ml.must(ml.data.shard.write(shard, ml.data.sequences(documents("train", cfg.documents), tok)))
+local docs, file = documents("train", cfg.documents)
+ml.must(ml.data.shard.write(shard, ml.data.sequences(docs, tok)))
+ml.must(ml.data.lineage.note({ shard }, { file })) -- moonlit inspect RUN --token N
 local data = ml.data.packed(ml.must(ml.data.shard.open(shard)),
                             { batch = cfg.batch, length = cfg.model.context })
 

@@ -214,6 +214,21 @@ static int shard_hash(lua_State *L) {
   return 1;
 }
 
+/* at(self, token) -> the document it is in, its place there; tokens count from 0 */
+static int shard_at(lua_State *L) {
+  ml_shard *s = lml_checkbox(L, 1, SHARD);
+  int64_t token = lml_checkinteger(L, 2), low = 0, high = ml_shard_documents(s);
+  lml_argcheck(L, token >= 0 && token < ml_shard_tokens(s), 2, "one of the shard's tokens, from 0");
+  while (high - low > 1) { /* document low begins at or before the token, high behind it */
+    int64_t middle = low + (high - low) / 2;
+    if (ml_shard_begin(s, middle) <= token) low = middle;
+    else high = middle;
+  }
+  lua_pushinteger(L, low + 1);
+  lua_pushinteger(L, token - ml_shard_begin(s, low) + 1);
+  return 2;
+}
+
 /* document(self, i) -> ids, mask or nil, name or nil */
 static int shard_document(lua_State *L) {
   ml_shard *s = lml_checkbox(L, 1, SHARD);
@@ -276,7 +291,7 @@ void lml_open_data(lua_State *L) {
     {"add", builder_add}, {"save", builder_save}, {"shard", builder_shard}, {NULL, NULL}};
   static const luaL_Reg shard[] = {
     {"documents", shard_documents}, {"tokens", shard_tokens}, {"vocab", shard_vocab},
-    {"hash", shard_hash}, {"document", shard_document}, {NULL, NULL}};
+    {"hash", shard_hash}, {"at", shard_at}, {"document", shard_document}, {NULL, NULL}};
   static const luaL_Reg rows[] = {{"count", rows_count}, {"batch", rows_batch}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
     {"lines", data_lines}, {"out", data_out}, {"builder", data_builder}, {"shard", data_shard},

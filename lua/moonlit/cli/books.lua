@@ -33,6 +33,16 @@ local function tell_examples(say, list, rows, ink)
   end
 end
 
+local function tell_clusters(say, c, rows)
+  say("  %9d documents in %d clusters", c.documents, c.clusters)
+  for i = 1, math.min(rows, #c.largest) do
+    local one, copies = c.largest[i], {}
+    for k, id in ipairs(one.copies) do copies[k] = harmless(tostring(id)) end
+    say("      %d, of which %s stays: %s%s", one.documents, harmless(tostring(one.stays)),
+        table.concat(copies, ", "), one.documents > #copies + 1 and ", ..." or "")
+  end
+end
+
 local function tell_step(say, step, rows, ink)
   local kept = step.out.documents
   say("%-18s %9d -> %s   %s of the bytes", harmless(step.name), step["in"].documents,
@@ -42,6 +52,7 @@ local function tell_step(say, step, rows, ink)
         share(r.documents, step["in"].documents), size(r.bytes))
     tell_examples(say, r.examples, rows, ink)
   end
+  if step.clusters then tell_clusters(say, step.clusters, rows) end
   local kinds = {}
   for kind, n in pairs(step.counts) do kinds[#kinds + 1] = ("%s %d"):format(harmless(kind), n) end
   table.sort(kinds)

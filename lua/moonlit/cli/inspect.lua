@@ -6,13 +6,15 @@
 ---
 --- On a terminal learned tokens are green and control tokens blue; elsewhere [what is learned]
 --- stands in brackets. Text that looks like a control token is written <\|so|>. Documents are
---- learned whole, and shown token|by|token. Of a run that curated: its books (cli/books.lua).
+--- learned whole, and shown token|by|token. Of a run that curated: its books (cli/books.lua). With
+--- --token, of a run that trained: where one of its tokens comes from (cli/trace.lua).
 local argparse = require "argparse"
 local books = require "moonlit.cli.books"
 local chat = require "moonlit.data.chat"
 local fail = require "moonlit.run.fail"
 local harmless = require "moonlit.cli.harmless"
 local json = require "moonlit.json"
+local trace = require "moonlit.cli.trace"
 
 local inspect = { summary = "what a model would learn from a file" }
 
@@ -255,6 +257,8 @@ local function parser()
   p:argument("data", "a .jsonl file of conversations or documents, a .txt file, or a run of curate")
   p:option("--tokenizer", "a tokenizer.json; without it a byte is a token")
   p:option("--rows", "how many to show"):default("3"):convert(whole("--rows", 0))
+  p:option("--token", "where this token of a run's data/train.shard comes from")
+    :convert(whole("--token", 0))
   p:option("--length", "targets in a row"):default("256"):convert(whole("--length", 1))
   return p
 end
@@ -275,6 +279,7 @@ function inspect.run(args)
   local o = parser():parse(args)
   local colour = os.execute "test -t 1" == true
   local function say(format, ...) print(format:format(...)) end
+  if o.token then return trace.report(o.data, o.token, say) end
   local ledger, err = books.load(o.data)
   if err then fail("inspect: %s", err) end
   if ledger then return books.report(ledger, { rows = o.rows, colour = colour }, say) end

@@ -4,7 +4,7 @@
 local argparse = require "argparse"
 
 -- in the order of --help
-local commands = { "run", "repl", "chat", "inspect", "eval", "report", "compare", "top",
+local commands = { "run", "repl", "curate", "inspect", "chat", "eval", "report", "compare", "top",
                    "check", "verify", "version" }
 
 local function parser()

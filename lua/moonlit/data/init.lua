@@ -8,7 +8,7 @@ local modules = {
   chat = "moonlit.data.chat", conversations = "moonlit.data.conversations",
   decontaminate = "moonlit.data.decontaminate",
   deal = "moonlit.data.deal", dedup = "moonlit.data.dedup", filter = "moonlit.data.filter",
-  judge = "moonlit.data.judge", ledger = "moonlit.data.ledger",
+  judge = "moonlit.data.judge", ledger = "moonlit.data.ledger", lineage = "moonlit.data.lineage",
   mix = "moonlit.data.mix", open = "moonlit.data.open", packed = "moonlit.data.packed",
   parts = "moonlit.data.parts", pii = "moonlit.data.pii", prose = "moonlit.data.prose",
   read = "moonlit.data.read",

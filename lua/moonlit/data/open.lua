@@ -13,8 +13,9 @@ local WHO = "data.open"
 local parts = { train = true, valid = true }
 
 -- read raises what is wrong with a file
-local function answer(fine, docs)
-  if fine then return docs end
+local function try(path, opt)
+  local fine, docs = pcall(read, path, opt)
+  if fine then return docs, path end
   return nil, docs, "io"
 end
 
@@ -22,7 +23,7 @@ end
 --- @param part string  "train" or "valid"
 --- @param opt? {held: integer?, field: string?}  one of so many documents is held out (50); which
 ---        field of a JSON line is the text ("text"), or the conversation ("messages")
---- @return function|nil iterator of documents, string? message, string? code
+--- @return function|nil iterator of documents, string file | message, string? code
 return function(path, part, opt)
   local o = options(opt, { held = 50, field = "text" }, WHO)
   if type(path) ~= "string" then error(WHO .. ": path must be a string, got " .. type(path), 2) end
@@ -30,10 +31,10 @@ return function(path, part, opt)
     error(('%s: part must be "train" or "valid", got %s'):format(WHO, tostring(part)), 2)
   end
   if lfs.attributes(path, "mode") == "directory" then
-    return answer(pcall(read, ("%s/data/%s.jsonl"):format(path, part), { field = o.field }))
+    return try(("%s/data/%s.jsonl"):format(path, part), { field = o.field, origin = true })
   end
-  local docs, err, code = answer(pcall(read, path, { field = o.field,
-                                       split = path:find "%.txt$" and "blank" or nil }))
+  local docs, err, code = try(path, { field = o.field, origin = true,
+                                      split = path:find "%.txt$" and "blank" or nil })
   if not docs then return nil, err, code end
   local n = 0
   return function()
@@ -41,5 +42,5 @@ return function(path, part, opt)
       n = n + 1
       if (n % o.held == 0) == (part == "valid") then return doc end
     end
-  end
+  end, path
 end

@@ -115,6 +115,7 @@ end
 --- @param opt table  see defaults above; source: what the ledger calls documents that name none,
 ---   the first path unless given
 --- @return function iterator of the ledger: what came out of the rules
+--- @return string[] files  that were read
 return function(books, given, opt)
   local o = options(opt, defaults, "data.parts")
   if (math.tointeger(o.workers) or 0) < 1 or (math.tointeger(o.lines) or 0) < 1 then
@@ -131,5 +132,5 @@ return function(books, given, opt)
   must(core.sys.mkdir(o.dir))
   if o.workers == 1 then do_share(o, paths, 0)
   else must(core.sys.workers(o.workers, function(i) do_share(o, paths, i - 1) end)) end
-  return books:join(join(o))
+  return books:join(join(o)), paths
 end

@@ -88,6 +88,7 @@ local function fault(doc, o, where)
   end
   if o.text and o.text ~= "text" then doc.text, doc[field] = value, nil end
   doc.id = id
+  if o.origin and id ~= where and type(doc.origin) ~= "string" then doc.origin = where end
 end
 
 local function object(line, where, o)
@@ -227,17 +228,19 @@ end
 
 --- @param given string|string[]  files, directories, patterns
 --- @param opt? {field: string?, id: string?, split: string?, limit: integer?,
----        only: (fun(line: integer): boolean)?, text: string?, wrong: string?}  field (default
----        "text") must be there, and be a string where it is "text"; id (default "id") names the
----        field of the id, a string or an integer; split = "blank" makes every block between empty
----        lines of a .txt a document; limit, bytes of a line or text, 64 MiB; only says which
----        lines of a .jsonl to look at at all; text, the field that becomes the document's text;
----        wrong = "mark" makes a document of what would be raised ("raise")
+---        only: (fun(line: integer): boolean)?, text: string?, wrong: string?, origin: boolean?}
+---        field (default "text") must be there, and be a string where it is "text"; id (default
+---        "id") names the field of the id, a string or an integer; split = "blank" makes every
+---        block between empty lines of a .txt a document; limit, bytes of a line or text, 64 MiB;
+---        only says which lines of a .jsonl to look at at all; text, the field that becomes the
+---        document's text; wrong = "mark" makes a document of what would be raised ("raise");
+---        origin = true gives each document with an id of its own a field origin, "file:line",
+---        unless it has one
 --- @return fun(): table|nil
 return function(given, opt)
   local o = options(opt, { field = "text", id = "id", split = options.optional,
                            limit = 64 << 20, only = options.optional, text = options.optional,
-                           wrong = "raise" }, "data.read")
+                           wrong = "raise", origin = false }, "data.read")
   if o.split ~= nil and o.split ~= "blank" then
     error(('%ssplit must be "blank", got "%s"'):format(WHO, tostring(o.split)), 2)
   elseif o.wrong ~= "raise" and o.wrong ~= "mark" then

@@ -8,7 +8,8 @@ local GROUP = 256 -- documents tokenized together, on all threads
 
 --- @param documents function|table[]  an iterator or a list of { text =, id = }
 --- @param tok Tokenizer  with <|endoftext|>
---- @return function iterator of { ids = integer[], id = string? }
+--- @return function iterator of { ids = integer[], id = string? }; the id says where the document
+---         comes from, if it knows: data.read's origin
 return function(documents, tok)
   local list = type(documents) == "table" and documents
   local mark = type(tok) == "table" and tok.id and tok:id "<|endoftext|>"
@@ -34,7 +35,7 @@ return function(documents, tok)
     for i, ids in ipairs(tok:encode_all(texts)) do
       table.insert(ids, 1, mark)
       ids[#ids + 1] = mark
-      ready[i] = { ids = ids, id = group[i].id }
+      ready[i] = { ids = ids, id = group[i].origin or group[i].id }
     end
   end
   return function()

@@ -160,6 +160,16 @@ function Shard:vocab() end
 ---@return string
 function Shard:hash() end
 
+--- The document that holds a token, and its place in there.
+--- > b = core.data.builder()
+--- > b:add { 3, 1, 2 }
+--- > b:add { 4, 5 }
+--- > b:shard():at(4)  --> 2, 2
+---@param token integer  of the shard, from 0
+---@return integer document  from 1
+---@return integer place  from 1
+function Shard:at(token) end
+
 --- Document i: its ids (i64), mask (f32; nil when no document has one) and name.
 --- > b = core.data.builder()
 --- > b:add({ 3, 1, 2 }, nil, "first")
