@@ -20,7 +20,7 @@ local function chain()
   local docs, shard = place .. "/docs.jsonl", place .. "/x.shard"
   assert(ml.data.write(docs, ml.data.read(raw, { origin = true })))
   assert(ml.data.lineage.note({ docs }, { raw }))
-  local tok = ml.text.train({ "one two three" }, { vocab = 260, special = ml.data.chat.special })
+  local tok = ml.text.train({ "one two three" }, { vocab = 262, special = ml.data.chat.special })
   assert(ml.data.shard.write(shard, ml.data.sequences(ml.data.read(docs, { origin = true }), tok)))
   assert(ml.data.lineage.note({ shard }, { docs }))
   return raw, docs, shard, tok
