@@ -88,7 +88,7 @@ local function fault(doc, o, where)
   end
   if o.text and o.text ~= "text" then doc.text, doc[field] = value, nil end
   doc.id = id
-  if o.origin and id ~= where and type(doc.origin) ~= "string" then doc.origin = where end
+  if o.origin and type(doc.origin) ~= "string" then doc.origin = where end
 end
 
 local function object(line, where, o)
@@ -130,7 +130,7 @@ end
 -- a document of a text that begins in line `number`
 local function text_document(text, id, path, number, o)
   local fine, at = utf8.len(text)
-  if fine then return { id = id, text = text } end
+  if fine then return { id = id, text = text, origin = o.origin and id or nil } end
   local _, before = text:sub(1, at - 1):gsub("\n", "")
   local column = at - (text:sub(1, at - 1):find "[^\n]*$") + 1
   return wrong(o, id, text, "not UTF-8", "%s:%d:%d: expected UTF-8, got byte 0x%02X", path,
@@ -234,8 +234,7 @@ end
 ---        block between empty lines of a .txt a document; limit, bytes of a line or text, 64 MiB;
 ---        only says which lines of a .jsonl to look at at all; text, the field that becomes the
 ---        document's text; wrong = "mark" makes a document of what would be raised ("raise");
----        origin = true gives each document with an id of its own a field origin, "file:line",
----        unless it has one
+---        origin = true gives each document a field origin, "file:line", unless it has one
 --- @return fun(): table|nil
 return function(given, opt)
   local o = options(opt, { field = "text", id = "id", split = options.optional,
