@@ -83,16 +83,18 @@ static int inflate_some(ml_lines *l, uint8_t *p, size_t room, size_t *n) {
                  (long long)l->number + 1, l->z.msg ? l->z.msg : "something else");
 }
 
-/* room for CHUNK more bytes behind end */
+/* room for CHUNK more bytes behind end; four times what was, as freed blocks are kept for reuse */
 static int make_room(ml_lines *l) {
   if (l->pos) memmove(l->out, l->out + l->pos, l->end - l->pos);
   l->end -= l->pos, l->pos = 0;
   if (l->room - l->end >= CHUNK) return ML_OK;
-  uint8_t *more = ml_alloc(l->room * 2);
+  size_t most = (size_t)l->limit + 3 * CHUNK, room = 4 * l->room < most ? 4 * l->room : most;
+  if (room < l->end + CHUNK) room = l->end + CHUNK;
+  uint8_t *more = ml_alloc(room);
   if (!more) return ML_ENOMEM;
   memcpy(more, l->out, l->end);
   ml_free(l->out);
-  l->out = more, l->room *= 2;
+  l->out = more, l->room = room;
   return ML_OK;
 }
 

@@ -19,31 +19,26 @@ local WHO = "data.lineage: "
 
 local function note_of(path) return path .. ".lineage.json" end
 
-local function entries_of(paths)
-  local list = json.array {}
-  for i, path in ipairs(paths) do
-    local hash, bytes, code = core.ckpt.hash_file(path)
-    if not hash then return nil, WHO .. bytes, code end
-    list[i] = { path = path, bytes = bytes, sha256 = hash }
-  end
-  return list
+local function entry_of(path)
+  local hash, bytes, code = core.ckpt.hash_file(path)
+  if not hash then return nil, WHO .. bytes, code end
+  return { path = path, bytes = bytes, sha256 = hash }
 end
 
---- Says what files were made of.
+--- Says what files were made of. One that cannot be read is noted without its hash: documents that
+--- were to come from it were counted as lost, or all would have stopped.
 --- @param made string[]  paths
 --- @param from string[]  paths of files; none for what was made of nothing but a recipe
---- @return boolean|nil true; nil, message, code where a file cannot be read or a note written
+--- @return boolean|nil true; nil, message, code where what was made cannot be read or noted
 function lineage.note(made, from)
-  local notes, err, code = entries_of(made)
-  if not notes then return nil, err, code end
-  local made_of
-  made_of, err, code = entries_of(from)
-  if not made_of then return nil, err, code end
-  for i, note in ipairs(notes) do
-    note.path, note.made_of = made[i]:match "[^/]*$", made_of
-    local fine
-    fine, err, code = json.save(note_of(made[i]), note)
-    if not fine then return nil, err, code end
+  local made_of = json.array {}
+  for i, path in ipairs(from) do made_of[i] = entry_of(path) or { path = path, sha256 = "" } end
+  for _, path in ipairs(made) do
+    local note, err, code = entry_of(path)
+    if not note then return nil, err, code end
+    note.path, note.made_of = path:match "[^/]*$", made_of
+    note, err, code = json.save(note_of(path), note)
+    if not note then return nil, err, code end
   end
   return true
 end

@@ -85,7 +85,7 @@ describe("data.lineage", function()
     local none, err = ml.data.lineage.files(docs .. "x")
     assert.is_nil(none)
     assert.truthy(err:find("there is no", 1, true))
-    assert.is_nil((ml.data.lineage.note({ docs }, { place .. "/none" })))
+    assert.is_nil((ml.data.lineage.note({ place .. "/none" }, {})))
   end)
 
   it("is what moonlit inspect --token shows", function()
