@@ -10,7 +10,7 @@ local place
 -- runs recipes/curate.lua -> whether it went well, what it said, its most memory in MB
 local function curate(name, arguments, before)
   local script = ('%s lua5.4 -e \'arg[0] = "recipes/curate.lua"; dofile(arg[0]) '
-    .. 'local m = io.open("/proc/self/status"):read "a"; print("peak " .. m:match "VmHWM:%%s*(%%d+)")'
+    .. 'print("peak " .. io.open("/proc/self/status"):read("a"):match "VmHWM:%%s*(%%d+)")'
     .. '\' - --quiet --out %s/%s %s 2>&1'):format(before or "", place, name, arguments)
   local pipe = io.popen(script)
   local said = pipe:read "a"
@@ -58,8 +58,8 @@ describe("curation", function()
   -- a gigabyte of NULs between two lines, as a sparse file and as a bomb of 1 MB
   it("passes over a line of a gigabyte, in little memory", function()
     local path = place .. "/long.jsonl"
-    assert(os.execute(("{ printf '%%s\\n' '%s'; head -c 1G /dev/zero; printf '\\n%%s\\n' '%s'; } >%s")
-      :format(good(1), good(2), path)))
+    local command = "{ printf '%%s\\n' '%s'; head -c 1G /dev/zero; printf '\\n%%s\\n' '%s'; } >%s"
+    assert(os.execute(command:format(good(1), good(2), path)))
     assert(os.execute(("gzip -1 -k %s"):format(path)))
     for _, name in ipairs { "long.jsonl", "long.jsonl.gz" } do
       local data = ("data=%s/%s"):format(place, name)
@@ -93,9 +93,10 @@ describe("curation", function()
     assert.is_true(curate("roomy", data))
     -- a limit on the size of any file stands for the full disk; 512 bytes a block
     for i, blocks in ipairs { 1, 40, 100, 160 } do
-      local fine, said = curate("full", data .. (i > 1 and " --resume" or ""), ("trap '' XFSZ; ulimit -f %d;"):format(blocks))
+      local limit = ("trap '' XFSZ; ulimit -f %d;"):format(blocks)
+      local fine, said = curate("full", data .. (i > 1 and " --resume" or ""), limit)
       assert.is_nil(fine, blocks)
-      assert.truthy(said:find("cannot write", 1, true) or said:find("File too large", 1, true), said)
+      assert.truthy(said:find("File too large", 1, true), said)
       assert.is_nil(files.read(place .. "/full/data/train.jsonl"))
     end
     assert.is_true(curate("full", data .. " --resume"))
