@@ -180,8 +180,8 @@ fuzz:
 oracle-text: all   # our tokenizers against tokenizers and tiktoken, on real files: tests/oracle/text.py
 	@$(PY) -m pip install -q tokenizers tiktoken gguf
 	@HF_HUB_OFFLINE=1 $(PY) tests/oracle/text.py 100000
-oracle-data: all   # our filters beside datatrove's: make oracle-data DATA="/usr/share/doc more.txt"
-	@$(PY) -m pip install -q datatrove spacy nltk
+oracle-data: all   # our filters beside others': make oracle-data DATA="/usr/share/doc more.txt"
+	@$(PY) -m pip install -q datatrove spacy nltk regex && $(PY) -m pip install -q --no-deps nemo-curator
 	@$(PY) tests/oracle/data.py 2500 $(DATA)
 
 .PHONY: lint fmt clean install help

@@ -91,6 +91,18 @@ static int stats_layout(lua_State *L) {
   return 1;
 }
 
+/* symbols(text) */
+static int stats_symbols(lua_State *L) {
+  ml_span text = check_text(L, 1);
+  ml_symbols s;
+  ml_symbols_of(&s, text.p, text.n);
+  lua_createtable(L, 0, 6);
+  set_integer(L, "chars", s.chars), set_integer(L, "plain", s.plain);
+  set_integer(L, "digits", s.digits), set_integer(L, "blank", s.blank);
+  set_integer(L, "brackets", s.brackets), set_integer(L, "url", s.url);
+  return 1;
+}
+
 static int stats_chars(lua_State *L) {
   ml_span text = check_text(L, 1);
   lua_pushinteger(L, ml_char_count(text.p, text.n));
@@ -236,7 +248,8 @@ void lml_open_stats(lua_State *L) {
   static const luaL_Reg stats[] = {
       {"quality", stats_quality}, {"repetition", stats_repetition}, {"layout", stats_layout},
       {"chars", stats_chars}, {"sentences", stats_sentences}, {"words", stats_words},
-      {"lines", stats_lines}, {"pieces", stats_pieces}, {NULL, NULL}};
+      {"lines", stats_lines}, {"pieces", stats_pieces}, {"symbols", stats_symbols},
+      {NULL, NULL}};
   static const luaL_Reg shingles[] = {
       {"of", shingles_of}, {"signature", shingles_signature}, {"shared", shingles_shared},
       {"union", shingles_union}, {NULL, NULL}};

@@ -36,6 +36,16 @@ typedef struct {
 } ml_layout;
 int ml_layout_of(ml_layout *l, const uint8_t *p, size_t n, int64_t brief);
 
+typedef struct {
+  int64_t chars;
+  int64_t plain;          /* ASCII letters and digits, \n ? ! , . */
+  int64_t digits;         /* of any script */
+  int64_t blank;          /* space, \t \n \r \b */
+  int64_t brackets;       /* ( ) { } [ ] U+27E8 U+27E9 */
+  int64_t url;            /* in addresses that begin by http:// or https:// */
+} ml_symbols;
+void ml_symbols_of(ml_symbols *s, const uint8_t *p, size_t n);
+
 /* sentences: pieces that end in . ! ? or the like, closing quotes included, before white space */
 int64_t ml_sentences(const uint8_t *p, size_t n);
 

@@ -9,7 +9,7 @@ local filter = ml.data.filter
 local filters = { c4 = filter.c4(), c4_open = filter.c4 { terminal_punctuation = false },
                   gopher_quality = filter.gopher_quality(),
                   gopher_repetition = filter.gopher_repetition(),
-                  fineweb_quality = filter.fineweb_quality() }
+                  fineweb_quality = filter.fineweb_quality(), symbols = filter.symbols() }
 
 for doc in ml.data.read(arg[1]) do
   local said = {}

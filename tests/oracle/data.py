@@ -1,4 +1,5 @@
-"""data.py N FILE|DIRECTORY... -- our filters beside datatrove's on N documents, decision by decision.
+"""data.py N FILE|DIRECTORY... -- our filters beside datatrove's and NeMo Curator's on N documents,
+decision by decision.
 
 Documents come out of .jsonl (the field text), .txt (parted by blank lines into pieces of some 40
 lines) and the text files of directories (.gz or not); and, of every third, spoiled ones: lines said
@@ -7,11 +8,13 @@ from the top of the checkout; prints a table by filter, with SHOW=n the first n 
 FIXTURE=path writes the documents and datatrove's decisions there (tests/golden/data)."""
 import collections
 import gzip
+import importlib.util
 import json
 import os
 import random
 import subprocess
 import sys
+import types
 
 from datatrove.data import Document
 from datatrove.pipeline.filters import (C4QualityFilter, FineWebQualityFilter, GopherQualityFilter,
@@ -20,12 +23,38 @@ from datatrove.pipeline.filters import (C4QualityFilter, FineWebQualityFilter, G
 OUT = "build/oracle"
 LIMIT = 20000  # characters of a document
 
+
+class Symbols:
+    """NeMo Curator's rules on characters, one after the other."""
+
+    def __init__(self):
+        # its packages import half of a cluster's software: modules alone are enough
+        place = importlib.util.find_spec("nemo_curator").submodule_search_locations[0]
+        for name in ("", ".stages", ".stages.text", ".stages.text.utils", ".stages.text.filters",
+                     ".stages.text.filters.heuristic"):
+            module = types.ModuleType("nemo_curator" + name)
+            module.__path__ = [place + name.replace(".", "/")]
+            sys.modules[module.__name__] = module
+        m = importlib.import_module("nemo_curator.stages.text.filters.heuristic.string")
+        self.rules = {"non_alpha_numeric": m.NonAlphaNumericFilter(), "numbers": m.NumbersFilter(),
+                      "urls": m.UrlsFilter(), "white_space": m.WhiteSpaceFilter(),
+                      "parentheses": m.ParenthesesFilter(), "punctuation": m.PunctuationFilter(),
+                      "boilerplate": m.BoilerPlateStringFilter(), "long_word": m.LongWordFilter()}
+
+    def filter(self, doc):
+        for name, rule in self.rules.items():
+            if not rule.keep_document(rule.score_document(doc.text)):
+                return False, name
+        return True
+
+
 FILTERS = {
     "c4": C4QualityFilter(),
     "c4_open": C4QualityFilter(filter_no_terminal_punct=False),
     "gopher_quality": GopherQualityFilter(),
     "gopher_repetition": GopherRepetitionFilter(),
     "fineweb_quality": FineWebQualityFilter(),
+    "symbols": Symbols(),
 }
 
 

@@ -65,6 +65,15 @@ function core.stats.sentences(text) end
 ---@return integer[]
 function core.stats.lines(text) end
 
+--- Characters of some kinds: chars, all; plain, ASCII letters and digits and \n ? ! , . ; digits of
+--- any script; blank, spaces, tabs, \n \r \b; brackets; url, those of addresses in http or https.
+--- > s = core.stats.symbols "See http://x.org/a (p. 12)"
+--- > s.chars, s.plain, s.digits, s.blank, s.brackets, s.url  --> 26, 17, 2, 3, 2, 14
+---@param text string
+---@return {chars: integer, plain: integer, digits: integer, blank: integer, brackets: integer,
+---         url: integer}
+function core.stats.symbols(text) end
+
 --- A text cut into pieces without a rest: lines, paragraphs (to an empty line) or sentences of
 --- lines, each with the white space behind it. Where each ends, a hash of its words, and how many
 --- they are; words as of core.shingles.

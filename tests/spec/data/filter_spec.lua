@@ -208,12 +208,45 @@ describe("filter.length", function()
   })
 end)
 
--- tests/golden/data/filters.jsonl: what datatrove decides of documents (tests/oracle/data.py)
-describe("beside datatrove", function()
+describe("filter.symbols", function()
+  local a = ("a"):rep(70)
+  check(filter.symbols, {
+    { "keeps prose", story },
+    { "empty", "", "empty" },
+    { "blank", " \n\n ", "empty" },
+    { "a quarter of symbols", ("abc;"):rep(10) .. "." },
+    { "more", ("ab;"):rep(10), "non_alpha_numeric" },
+    { "letters of others are symbols", ("Straße "):rep(10), "non_alpha_numeric" },
+    { "bytes that are no UTF-8", ("ab\xff"):rep(10), "non_alpha_numeric" },
+    { "NULs", ("ab\0"):rep(10), "non_alpha_numeric" },
+    { "digits", ("a"):rep(85) .. ("1"):rep(15) .. "." },
+    { "more digits", ("a"):rep(85) .. ("1"):rep(16) .. ".", "numbers" },
+    { "an address", a .. a .. " http://example.org/a/b/c?d=e ." },
+    { "long ones", a .. " http://example.org/aaaaaaa/bbbbbbb https://x.org .", "urls" },
+    { "Http is none", a .. "a Http://example.org/aaaaaaaaabbbbbbbbbbbbbb ." },
+    { "white space", ("aaa\n"):rep(24) .. "\n\n'", "white_space", { max_open_lines = false } },
+    { "brackets", ("aaaaaaaa()"):rep(9), "parentheses", { max_open_lines = false } },
+    { "brackets of mathematics", ("aaaaaaaa⟨⟩"):rep(9), "parentheses", { max_open_lines = false } },
+    { "lines that end", ("open line\n"):rep(8) .. "ended.\n'ended'  \n" },
+    { "lines that do not", ("open line\n"):rep(6) .. "ended.\n", "punctuation" },
+    { "a policy in two of five paragraphs", "one.\n\ntwo.\n\nthree.\n\nUse cookies.\n\nPrivacy "
+      .. "policy." },
+    { "in two of four", "one.\n\ntwo.\n\nUse cookies.\n\nPrivacy policy.", "boilerplate" },
+    { "lorem ipsum", "one.\n\ntwo.\n\nthree.\n\nLorem Ipsum.", "boilerplate" },
+    { "a long word", ("a"):rep(1000) .. " b." },
+    { "too long a word", ("a"):rep(1001) .. " b.", "long_word" },
+    { "long in characters", ("é"):rep(600) .. ".", nil, { max_symbols = false } },
+    { "all off", ";;;;;;", nil, { max_symbols = false, max_open_lines = false } },
+  })
+end)
+
+-- tests/golden/data/filters.jsonl: what datatrove and, of symbols, NeMo Curator decide of documents
+-- (tests/oracle/data.py)
+describe("beside datatrove and NeMo", function()
   local made = { c4 = filter.c4(), c4_open = filter.c4 { terminal_punctuation = false },
                  gopher_quality = filter.gopher_quality(),
                  gopher_repetition = filter.gopher_repetition(),
-                 fineweb_quality = filter.fineweb_quality() }
+                 fineweb_quality = filter.fineweb_quality(), symbols = filter.symbols() }
   for name, keep in pairs(made) do
     it(name .. " decides the same, for the same reason", function()
       for doc in ml.data.read "tests/golden/data/filters.jsonl" do

@@ -13,5 +13,6 @@ return {
   gopher_quality = require "moonlit.data.filter.gopher_quality",
   gopher_repetition = require "moonlit.data.filter.gopher_repetition",
   length = require "moonlit.data.filter.length",
+  symbols = require "moonlit.data.filter.symbols",
   url = require "moonlit.data.filter.url",
 }
