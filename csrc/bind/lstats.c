@@ -103,6 +103,23 @@ static int stats_symbols(lua_State *L) {
   return 1;
 }
 
+/* scripts(text) -> { script = letters }, letters */
+static int stats_scripts(lua_State *L) {
+  static const char *const names[ML_SCRIPTS] = {
+      "latin", "greek", "cyrillic", "armenian", "hebrew", "arabic", "devanagari", "bengali",
+      "tamil", "thai", "georgian", "hangul", "kana", "han", "other"};
+  ml_span text = check_text(L, 1);
+  int64_t counts[ML_SCRIPTS], letters = 0;
+  ml_scripts_of(counts, text.p, text.n);
+  lua_newtable(L);
+  for (int i = 0; i < ML_SCRIPTS; i++) {
+    letters += counts[i];
+    if (counts[i]) set_integer(L, names[i], counts[i]);
+  }
+  lua_pushinteger(L, letters);
+  return 2;
+}
+
 static int stats_chars(lua_State *L) {
   ml_span text = check_text(L, 1);
   lua_pushinteger(L, ml_char_count(text.p, text.n));
@@ -249,6 +266,7 @@ void lml_open_stats(lua_State *L) {
       {"quality", stats_quality}, {"repetition", stats_repetition}, {"layout", stats_layout},
       {"chars", stats_chars}, {"sentences", stats_sentences}, {"words", stats_words},
       {"lines", stats_lines}, {"pieces", stats_pieces}, {"symbols", stats_symbols},
+      {"scripts", stats_scripts},
       {NULL, NULL}};
   static const luaL_Reg shingles[] = {
       {"of", shingles_of}, {"signature", shingles_signature}, {"shared", shingles_shared},

@@ -46,6 +46,11 @@ typedef struct {
 } ml_symbols;
 void ml_symbols_of(ml_symbols *s, const uint8_t *p, size_t n);
 
+enum { ML_LATIN, ML_GREEK, ML_CYRILLIC, ML_ARMENIAN, ML_HEBREW, ML_ARABIC, ML_DEVANAGARI,
+       ML_BENGALI, ML_TAMIL, ML_THAI, ML_GEORGIAN, ML_HANGUL, ML_KANA, ML_HAN, ML_OTHER_SCRIPT,
+       ML_SCRIPTS };
+void ml_scripts_of(int64_t counts[ML_SCRIPTS], const uint8_t *p, size_t n); /* letters of each */
+
 /* sentences: pieces that end in . ! ? or the like, closing quotes included, before white space */
 int64_t ml_sentences(const uint8_t *p, size_t n);
 

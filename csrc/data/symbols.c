@@ -1,4 +1,4 @@
-/* symbols.c -- what kinds of characters a text is made of, as NeMo Curator counts them (stats.h). */
+/* symbols.c -- characters of a text by kind, as NeMo Curator counts them (stats.h). */
 #include "data/stats.h"
 
 #include <string.h>

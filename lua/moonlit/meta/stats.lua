@@ -74,6 +74,16 @@ function core.stats.lines(text) end
 ---         url: integer}
 function core.stats.symbols(text) end
 
+--- How many letters are of which script, and how many letters there are. Scripts: latin, greek,
+--- cyrillic, armenian, hebrew, arabic, devanagari, bengali, tamil, thai, georgian, hangul, kana,
+--- han, other; those without a letter are left out.
+--- > counts, letters = core.stats.scripts "abc, где 12"
+--- > counts.latin, counts.cyrillic, letters  --> 3, 3, 6
+---@param text string
+---@return table<string, integer> counts
+---@return integer letters
+function core.stats.scripts(text) end
+
 --- A text cut into pieces without a rest: lines, paragraphs (to an empty line) or sentences of
 --- lines, each with the white space behind it. Where each ends, a hash of its words, and how many
 --- they are; words as of core.shingles.

@@ -12,6 +12,7 @@ return {
   fineweb_quality = require "moonlit.data.filter.fineweb_quality",
   gopher_quality = require "moonlit.data.filter.gopher_quality",
   gopher_repetition = require "moonlit.data.filter.gopher_repetition",
+  language = require "moonlit.data.filter.language",
   length = require "moonlit.data.filter.length",
   symbols = require "moonlit.data.filter.symbols",
   url = require "moonlit.data.filter.url",
