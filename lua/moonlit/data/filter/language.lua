@@ -5,10 +5,10 @@
 ---   keep { text = "Il pleut sur la ville." }     -- false, "language", "fr 0.40"
 ---
 --- A text's score is the share of its letters that are of the script and, where there are function
---- words, of its words that are among them: prose has 0.15 to 0.4, lists and code have few. Reasons:
---- "language", with what it seems to be; "unsure", where no score reaches min_score. Of 10,464 pieces
---- of 200 characters in 38 languages, messages of translated programs, 87 % were told rightly, 0.8 %
---- wrongly (Norwegian as Danish, mostly), 12 % were not sure.
+--- words, of its words that are among them: prose has 0.15 to 0.4, lists and code have few.
+--- Reasons: "language", with what it seems to be; "unsure", where no score reaches min_score. Of
+--- 10,464 pieces of 200 characters in 38 languages, messages of translated programs, 87 % were told
+--- rightly, 0.8 % wrongly (Norwegian as Danish, mostly), and 12 % were not sure.
 --- language.of(text) gives the language and its score.
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
