@@ -20,6 +20,11 @@ local cfg = ml.knobs {
   min_alpha_words = 0.8, -- words with a letter, of all (Gopher)
   min_sentences = 3,     -- 5 in C4
   grams = true,          -- Gopher's limits on words in a row that come again
+  language = "",         -- of documents to keep: en, or en,de,fr
+  symbols = false,       -- NeMo's limits on characters: symbols, digits, addresses, brackets
+  quality = "",          -- a run of quality.lua: what it takes for bad goes
+  perplexity = "",       -- a run with a model: what needs more than max_bits a byte goes
+  max_bits = 2.0,
   similar = 0.7,         -- documents this much alike (Jaccard, 5 words in a row) are copies
   spans = "",            -- cut what comes again: sentence (three in a row), paragraph or line
   against = "",          -- texts of an evaluation, in a file: documents that share 13 words go
@@ -36,19 +41,46 @@ local task = ml.run.task("runs/curate", { seed = cfg.seed })
 local world, judge = ml.data.world { seed = cfg.seed }, ml.data.judge()
 local ledger, filter = ml.data.ledger(), ml.data.filter
 
+-- filters that were asked for, by name, and what they depend on
+local extra, depends = {}, {}
+local function add(name, keep, ...)
+  extra[#extra + 1], extra[name] = name, keep
+  depends[#depends + 1] = { name, ... }
+end
+if cfg.language ~= "" then
+  local list = {}
+  for name in cfg.language:gmatch "[^,%s]+" do list[#list + 1] = name end
+  add("language", filter.language { languages = list }, cfg.language)
+end
+if cfg.symbols then add("symbols", filter.symbols()) end
+if cfg.quality ~= "" then
+  local path = cfg.quality .. "/classifier.safetensors"
+  add("quality", filter.classifier { classifier = ml.must(ml.data.classifier.load(path)) },
+      (ml.must(ml.ckpt.hash_file(path))))
+end
+if cfg.perplexity ~= "" then
+  local model, tok = ml.load(cfg.perplexity)
+  ml.must(model, tok)
+  add("perplexity", filter.perplexity { max_bits = cfg.max_bits, bits = function(doc)
+    return ml.eval.bits_per_byte(model, tok, { doc }).bits_per_byte
+  end }, cfg.max_bits, ml.ckpt.hash(model:parameters()))
+end
+
 -- what looks at one document
 local function rules(l, docs)
   docs = l:filter("c4", docs, filter.c4 { min_sentences = web and cfg.min_sentences or 2 })
   docs = l:filter("gopher_repetition", docs, filter.gopher_repetition(
     (not web or not cfg.grams) and { grams = false, top = false } or {}))
   docs = l:filter("gopher_quality", docs, filter.gopher_quality(limits))
-  return l:filter("fineweb_quality", docs, filter.fineweb_quality())
+  docs = l:filter("fineweb_quality", docs, filter.fineweb_quality())
+  for _, name in ipairs(extra) do docs = l:filter(name, docs, extra[name]) end
+  return docs
 end
 
 local docs, files
 if web then
   docs, files = ml.data.parts(ledger, cfg.data, { dir = task:path "parts", workers = cfg.workers,
-    rules = rules, key = ml.json.encode { limits, cfg.min_sentences, cfg.text, cfg.wrong },
+    rules = rules, key = ml.json.encode { limits, cfg.min_sentences, cfg.text, cfg.wrong, depends },
     source = cfg.data,
     read = { split = "blank", text = cfg.text, wrong = cfg.wrong, origin = true } })
 else docs = rules(ledger, ledger:read("crawl", judge:watch(world:crawl(cfg.documents)))) end

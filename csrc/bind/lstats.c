@@ -261,6 +261,18 @@ static int shingles_union(lua_State *L) {
   return push_hashes(L, v, ml_sort_unique(v, count));
 }
 
+/* ids(set, n) -> i64 tensor of each hash modulo n */
+static int shingles_ids(lua_State *L) {
+  int64_t count, n = lml_checkinteger(L, 2);
+  lml_argcheck(L, n >= 1, 2, "at least 1");
+  const uint64_t *v = check_hashes(L, 1, &count);
+  ml_tensor **ids = lml_newtensor(L);
+  lml_check(L, ml_tensor_new(ids, ML_I64, 1, &count), 0);
+  int64_t *to = ml_data(*ids);
+  for (int64_t i = 0; i < count; i++) to[i] = (int64_t)(v[i] % (uint64_t)n);
+  return 1;
+}
+
 void lml_open_stats(lua_State *L) {
   static const luaL_Reg stats[] = {
       {"quality", stats_quality}, {"repetition", stats_repetition}, {"layout", stats_layout},
@@ -270,7 +282,7 @@ void lml_open_stats(lua_State *L) {
       {NULL, NULL}};
   static const luaL_Reg shingles[] = {
       {"of", shingles_of}, {"signature", shingles_signature}, {"shared", shingles_shared},
-      {"union", shingles_union}, {NULL, NULL}};
+      {"union", shingles_union}, {"ids", shingles_ids}, {NULL, NULL}};
   lml_newtype(L, BLOCK, NULL, ml_free);
   luaL_newlib(L, stats);
   lua_setfield(L, -2, "stats");

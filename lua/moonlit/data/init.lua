@@ -5,7 +5,8 @@ local options = require "moonlit.options"
 
 -- names that are modules
 local modules = {
-  chat = "moonlit.data.chat", conversations = "moonlit.data.conversations",
+  chat = "moonlit.data.chat", classifier = "moonlit.data.classifier",
+  conversations = "moonlit.data.conversations",
   decontaminate = "moonlit.data.decontaminate",
   deal = "moonlit.data.deal", dedup = "moonlit.data.dedup", filter = "moonlit.data.filter",
   judge = "moonlit.data.judge", ledger = "moonlit.data.ledger", lineage = "moonlit.data.lineage",

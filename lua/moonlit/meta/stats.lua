@@ -126,6 +126,13 @@ function core.shingles.signature(set, bands, rows, seed) end
 ---@return integer
 function core.shingles.shared(a, b) end
 
+--- Each hash of a set modulo n: rows of a table, for a model of words (i64).
+--- > core.shingles.ids(core.shingles.of("one two three", 2), 1):table()  --> { 0, 0 }
+---@param set string
+---@param n integer
+---@return Tensor
+function core.shingles.ids(set, n) end
+
 --- The set of what is in any of them.
 --- > #core.shingles.union { core.shingles.of("a b", 1), core.shingles.of("b c", 1) }  --> 24
 ---@param sets string[]

@@ -134,4 +134,40 @@ describe("recipes/curate.lua", function()
     assert.is_true(#sets[1] > 50)
     assert.are.same(sets[1], sets[2])
   end)
+
+  it("asks a classifier that recipes/quality.lua made, and other filters by name", function()
+    local function salad(i)
+      local words = {}
+      local text = ml.data.prose { bytes = 900, seed = i }
+      for word in text:gmatch "%S+" do table.insert(words, 1, word) end
+      return table.concat(words, " ") .. ". So. It. Is. Said."
+    end
+    local good, bad, both = {}, {}, {}
+    for i = 1, 60 do
+      good[i] = { text = ml.data.prose { bytes = 900, seed = i } }
+      bad[i] = { text = salad(i) }
+      both[2 * i - 1] = { id = "good", text = ml.data.prose { bytes = 900, seed = 100 + i } }
+      both[2 * i] = { id = "bad", text = salad(100 + i) }
+    end
+    for name, list in pairs { good = good, bad = bad, both = both } do
+      assert(ml.data.write(("%s/%s.jsonl"):format(place, name), list))
+    end
+    local pipe = io.popen(("lua5.4 recipes/quality.lua good=%s/good.jsonl bad=%s/bad.jsonl --quiet "
+      .. "--out %s/quality 2>&1"):format(place, place, place))
+    local said = pipe:read "a"
+    assert.is_true(pipe:close(), said)
+    assert.is_true(tonumber(said:match "AUC ([%d.]+)") > 0.99, said)
+    local dir = run("asked", ("data=%s/both.jsonl quality=%s/quality language=en "
+      .. "symbols=yes valid=2 min_stop_words=0 "
+      .. "min_alpha_words=0 min_sentences=0 workers=2"):format(place, place))
+    local steps = {}
+    for _, step in ipairs(assert(json.load(dir .. "/ledger.json")).steps) do
+      steps[step.name] = step
+    end
+    assert.is_true(steps.quality.dropped.documents > 20)
+    for _, name in ipairs { "language", "symbols" } do
+      assert.is_true(steps[name].out.documents > 40)
+    end
+    for doc in ml.data.read(dir .. "/data/train.jsonl") do assert.equal("good", doc.id) end
+  end)
 end)

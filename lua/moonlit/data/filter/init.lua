@@ -9,11 +9,13 @@
 --- holds the decisions beside datatrove's.
 return {
   c4 = require "moonlit.data.filter.c4",
+  classifier = require "moonlit.data.filter.classifier",
   fineweb_quality = require "moonlit.data.filter.fineweb_quality",
   gopher_quality = require "moonlit.data.filter.gopher_quality",
   gopher_repetition = require "moonlit.data.filter.gopher_repetition",
   language = require "moonlit.data.filter.language",
   length = require "moonlit.data.filter.length",
+  perplexity = require "moonlit.data.filter.perplexity",
   symbols = require "moonlit.data.filter.symbols",
   url = require "moonlit.data.filter.url",
 }
