@@ -154,7 +154,7 @@ rock:
 
 # ---- longer work, each with its own target ----
 PY ?= .bench-venv/bin/python
-.PHONY: bench bench-text bench-data bench-deps race bits chain crash anchor quality fuzz soak oracle-text oracle-data
+.PHONY: bench bench-text bench-data bench-deps race bits chain crash anchor quality near fuzz soak oracle-text oracle-data
 bench-deps:
 	python3 -m venv .bench-venv && $(PY) -m pip install -q torch transformers numpy
 bench: all
@@ -173,6 +173,8 @@ anchor: all
 	@sh tests/anchor.sh $(DATA)
 quality: all       # does a quality classifier make better models?
 	@$(LUA) tests/quality.lua
+near: all          # how many near-duplicates are found: make near DATA=documents.jsonl
+	@$(LUA) tests/near.lua $(DATA)
 crash: all $(BUILD)/tests/shim.so
 	@$(LUA) tests/crash/run.lua $(PARTS)
 soak: all
@@ -199,5 +201,5 @@ install: $(BUILD)/moonlit/core.so $(BUILD)/moonlit/blas.so      # called by LuaR
 	cp -r lua/moonlit $(INST_LUADIR)/
 help:
 	@sed -n '2,5p' Makefile
-	@echo '#   make rock bench bench-text bench-data race bits chain crash anchor quality soak fuzz lint'
-	@echo '#   make oracle-text oracle-data fmt clean    SAN=address|undefined|thread'
+	@echo '#   make rock bench bench-text bench-data race bits chain crash anchor quality near soak fuzz'
+	@echo '#   make oracle-text oracle-data lint fmt clean    SAN=address|undefined|thread'
