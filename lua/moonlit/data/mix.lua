@@ -12,6 +12,10 @@
 --- owed most (the first of equals). So at every step a source has had as many rows as its weights
 --- ask for, give or take one row for every other source: a function of the step alone. A source
 --- gives its rows in its own order, whatever its own batch size; 1 is the cheapest.
+---
+--- A source with max_repetition = 4 gives each of its rows at most four times, then the others
+--- have its part (OLMo-core's rule; packed's fraction is its other). mix:counts() says who gave
+--- what.
 local feistel = require "moonlit.data.feistel"
 local options = require "moonlit.options"
 local tensor = require "moonlit.tensor"
@@ -49,39 +53,49 @@ local function schedule(w, i)
   end
 end
 
--- the weights of a step, adding up to 1
-local function shares(self, step)
-  local w, sum = {}, 0
+-- has source i given its rows as often as it may?
+local function is_spent(self, plan, i)
+  return plan.before[i] + plan.now[i] >= self.sources[i].limit
+end
+
+-- who is owed most, of those that have rows
+local function most(self, plan)
+  local best
+  for i, owed in ipairs(plan.owed) do
+    if not is_spent(self, plan, i) and (not best or owed > plan.owed[best]) then best = i end
+  end
+  if best then return best end
+  error(("%sat step %d every source has given its rows max_repetition times; take fewer steps or "
+         .. "more data"):format(WHO, plan.step), 0)
+end
+
+-- the weights of a step, adding up to 1; sources that have no more rows have none
+local function shares(self, plan)
+  local w, sum, step = {}, 0, plan.step
   for i, s in ipairs(self.sources) do
     w[i] = s.weight(step)
     if not is_weight(w[i]) then
       error(("%sweight of source %d at step %d must be a number of 0 or more, got %s"):format(
         WHO, i, step, tostring(w[i])), 0)
     end
+    if is_spent(self, plan, i) then w[i] = 0 end
     sum = sum + w[i]
   end
+  if sum == 0 then most(self, plan) end -- which says so, if none has rows
   if sum == 0 then error(("%sall weights are 0 at step %d"):format(WHO, step), 0) end
   for i = 1, #w do w[i] = w[i] / sum end
   return w
 end
 
-local function most(owed)
-  local best = 1
-  for i = 2, #owed do
-    if owed[i] > owed[best] then best = i end
-  end
-  return best
-end
-
 -- step `plan.step` + 1: before[i] rows of source i were given, now[i] are due
 local function advance(self, plan)
   plan.step = plan.step + 1
-  for i, share in ipairs(shares(self, plan.step)) do
+  for i, share in ipairs(shares(self, plan)) do
     plan.owed[i] = plan.owed[i] + share * self.batch
     plan.before[i], plan.now[i] = plan.before[i] + plan.now[i], 0
   end
   for _ = 1, self.batch do
-    local i = most(plan.owed)
+    local i = most(self, plan)
     plan.owed[i], plan.now[i] = plan.owed[i] - 1, plan.now[i] + 1
   end
 end
@@ -155,6 +169,17 @@ function Mix:counts(n)
   return out
 end
 
+-- rows that a source may give: its own, so many times
+local function limit_of(s, i)
+  local times = s.max_repetition
+  if times == nil then return math.huge end
+  if type(times) ~= "number" or times ~= times or times <= 0 or not s.data.rows then
+    error(("%smax_repetition of source %d must be a number above 0, of a loader that knows its "
+           .. "rows (packed), got %s"):format(WHO, i, tostring(times)), 3)
+  end
+  return math.floor(times * s.data:rows())
+end
+
 -- every source gets a seed of its own: two of the same data do not give the same rows
 local function seed_sources(self)
   for i, s in ipairs(self.sources) do
@@ -197,8 +222,8 @@ local function check_source(s, i, length)
   end
 end
 
---- @param sources {data: table, weight: number|table|fun(step: integer): number}[]  loaders of the
----        same length: windows, packed, or another mix
+--- @param sources {data: table, weight: number|table|fun(step: integer): number,
+---        max_repetition: number?}[]  loaders of the same length: windows, packed, or another mix
 --- @param opt {batch: integer, seed: integer?}  without a seed, the run's
 return function(sources, opt)
   local o = options(opt, { batch = options.required, seed = options.optional }, "data.mix")
@@ -215,7 +240,8 @@ return function(sources, opt)
   for i, s in ipairs(sources) do
     check_source(s, i, self.length)
     self.length = s.data.length
-    self.sources[i] = { data = s.data, weight = schedule(s.weight, i) }
+    self.sources[i] = { data = s.data, weight = schedule(s.weight, i),
+                        limit = limit_of(s, i) }
   end
   self.plan = new_plan(self)
   seed_sources(self)

@@ -10,7 +10,8 @@
 --- fills rows best-fit, longest first.
 ---
 --- The rows of an epoch come in a random order that is a function of (seed, epoch): batch n is made
---- from (seed, n) alone. An epoch may end inside a batch.
+--- from (seed, n) alone. An epoch may end inside a batch. With fraction = 0.1 there are only a
+--- tenth of the rows, drawn by the seed: always the same.
 local core = require "moonlit.core"
 local feistel = require "moonlit.data.feistel"
 local options = require "moonlit.options"
@@ -28,12 +29,16 @@ local function whole_number(o, name)
   return v
 end
 
+local SOME = -1 -- the epoch whose order says which rows there are, where a part is left out
+
 --- Batch number n.
 function Packed:at(n)
-  local count, list = self.core:count(), {}
+  local all, count, list = self.core:count(), self:rows(), {}
   for b = 1, self.batch do
     local row = (n - 1) * self.batch + b - 1
-    list[b] = feistel.shuffled(self.seed, row // count, row % count, count) + 1
+    local i = feistel.shuffled(self.seed, row // count, row % count, count)
+    if count < all then i = feistel.shuffled(self.seed, SOME, i, all) end
+    list[b] = i + 1
   end
   local ids, mask, doc = self.core:batch(list)
   return { ids = ids, mask = mask, doc = doc }
@@ -48,7 +53,7 @@ end
 function Packed:tokens() return self.batch * self.length end
 
 --- Rows an epoch has.
-function Packed:rows() return self.core:count() end
+function Packed:rows() return math.max(1, math.floor(self.fraction * self.core:count())) end
 
 --- Take a run's seed, unless one was given.
 function Packed:reseed(seed)
@@ -56,27 +61,31 @@ function Packed:reseed(seed)
 end
 
 function Packed:state()
-  return { seed = self.seed, step = self.step, rows = self.core:count(), hash = self.hash }
+  return { seed = self.seed, step = self.step, rows = self:rows(), hash = self.hash }
 end
 
 --- Continue from what state() gave; other documents, or other rows of them, are refused.
 function Packed:load_state(state)
-  if state.hash ~= self.hash or state.rows ~= self.core:count() then
+  if state.hash ~= self.hash or state.rows ~= self:rows() then
     error(("data.packed: the state is of %s rows of data %.12s, these are %d of %.12s"):format(
-      tostring(state.rows), tostring(state.hash), self.core:count(), self.hash), 2)
+      tostring(state.rows), tostring(state.hash), self:rows(), self.hash), 2)
   end
   self.seed, self.step = state.seed, state.step
 end
 
 --- @param documents userdata|table|function  a shard, or what shard.write takes
---- @param opt {batch: integer, length: integer, whole: boolean?, seed: integer?}  without a seed,
----        the run's
+--- @param opt {batch: integer, length: integer, whole: boolean?, seed: integer?, fraction: number?}
+---        without a seed, the run's; fraction of the rows that are used at all, 1
 return function(documents, opt)
   local o = options(opt, { batch = options.required, length = options.required, whole = false,
-                           seed = options.optional }, "data.packed")
+                           seed = options.optional, fraction = 1 }, "data.packed")
+  if type(o.fraction) ~= "number" or not (o.fraction > 0 and o.fraction <= 1) then
+    error("data.packed: fraction must lie above 0 and up to 1, got " .. tostring(o.fraction), 2)
+  end
   local batch, length = whole_number(o, "batch"), whole_number(o, "length")
   if type(documents) ~= "userdata" then documents = shard.of(documents, "data.packed") end
   return setmetatable({ core = core.data.rows(documents, length, o.whole), batch = batch,
-                        length = length, step = 0, hash = documents:hash(), seed = o.seed or 0,
-                        own_seed = o.seed ~= nil }, Packed)
+                        length = length, fraction = o.fraction, step = 0,
+                        hash = documents:hash(), seed = o.seed or 0, own_seed = o.seed ~= nil },
+                      Packed)
 end

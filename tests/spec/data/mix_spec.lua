@@ -51,6 +51,54 @@ describe("data.mix", function()
     assert.is_true(worst(mix, function() return { 0.61, 0.3, 0.09 } end, 5000) < 2)
   end)
 
+  it("gives no row more often than it may, and its part to the others", function()
+    local rows = source(0, 1, 21):rows() -- 5
+    local mix = data.mix({ { data = source(0, 1, 21), weight = 0.5, max_repetition = 3 },
+                           { data = source(1000, 1, 401), weight = 0.3, max_repetition = 1 },
+                           { data = source(2000, 1, 401), weight = 0.2, max_repetition = 1 } },
+                         { batch = 5 })
+    local seen, total = {}, 0
+    for n = 1, 43 do
+      for _, row in ipairs(mix:at(n).ids:table()) do
+        seen[row[1]] = (seen[row[1]] or 0) + 1
+        total = total + 1
+      end
+    end
+    assert.are.same({ 3 * rows, 100, 100 }, mix:counts(43))
+    assert.equal(43 * 5, total)
+    for first, times in pairs(seen) do assert.equal(first < 1000 and 3 or 1, times) end
+    for i, share in ipairs { 0.5, 0.3, 0.2 } do -- as long as all have rows
+      assert.is_true(math.abs(mix:counts(6)[i] - 30 * share) < 1)
+    end
+    assert.error_matches(function() mix:at(44) end, "at step 44 every source has given its rows")
+    local function with(times)
+      return function()
+        data.mix({ { data = source(0), weight = 1, max_repetition = times } }, { batch = 1 })
+      end
+    end
+    assert.error_matches(with(0), "max_repetition of source 1 must be a number above 0")
+    assert.error_matches(with("x"), "got x")
+  end)
+
+  it("takes a fraction of a source's rows, the same in every epoch", function()
+    local ids = {}
+    for i = 1, 401 do ids[i] = i end
+    local some = data.packed({ ids }, { batch = 1, length = 4, fraction = 0.25 })
+    local epochs, orders = { {}, {} }, { {}, {} }
+    assert.equal(25, some:rows())
+    for e = 1, 2 do
+      for n = 1, 25 do
+        local first = some:at((e - 1) * 25 + n).ids:table()[1][1]
+        epochs[e][first], orders[e][n] = true, first
+      end
+    end
+    assert.same(epochs[1], epochs[2])
+    assert.are_not.same(orders[1], orders[2])
+    local opt = { batch = 1, length = 4, fraction = 0 }
+    assert.error_matches(function() data.packed({ ids }, opt) end, "fraction must lie above 0 "
+                         .. "and up to 1, got 0")
+  end)
+
   it("stays within 0.1 % of any weights", function()
     for trial = 1, 20 do
       local w, list, sum = {}, {}, 0
