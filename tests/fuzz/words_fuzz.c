@@ -47,6 +47,28 @@ static void check_lines(const uint8_t *p, size_t n) {
   MUST(bytes <= n);
 }
 
+/* pieces are the text, cut */
+static void check_pieces(const uint8_t *p, size_t n, int64_t chars) {
+  for (int unit = ML_PIECE_LINE; unit <= ML_PIECE_SENTENCE; unit++) {
+    ml_piece piece = {0};
+    for (size_t from = 0; from < n; from = piece.end) {
+      MUST(ml_piece_at(&piece, p, n, from, unit) == ML_OK);
+      MUST(piece.end > from && piece.end <= n && piece.words <= chars);
+    }
+  }
+}
+
+static void check_kinds(const uint8_t *p, size_t n, int64_t chars) {
+  ml_symbols s;
+  int64_t scripts[ML_SCRIPTS], letters = 0;
+  ml_symbols_of(&s, p, n);
+  MUST(s.chars == chars && s.url <= chars && s.plain + s.brackets <= chars);
+  MUST(s.digits + s.blank + s.brackets <= chars);
+  ml_scripts_of(scripts, p, n);
+  for (int i = 0; i < ML_SCRIPTS; i++) letters += scripts[i];
+  MUST(letters <= chars);
+}
+
 static void check_shingles(const uint8_t *p, size_t n) {
   for (int words = 1; words <= 5; words += 4) {
     uint64_t *v, bands[4];
@@ -65,6 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   check_words(p, n, chars);
   check_stats(p, n, chars);
   check_lines(p, n);
+  check_pieces(p, n, chars);
+  check_kinds(p, n, chars);
   check_shingles(p, n);
   return 0;
 }
