@@ -68,19 +68,15 @@ local function loss_of(part)
 end
 
 -- the other tasks, so that nothing is forgotten
-local chats
-if cfg.replay ~= "" then
-  chats = ml.must(ml.data.conversations(cfg.replay, "train"))
-elseif cfg.data == "" and cfg.keep > 0 then
-  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
-end
-local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
+local chats = cfg.replay ~= "" and ml.must(ml.data.conversations(cfg.replay, "train"))
+  or cfg.data == "" and cfg.keep > 0 and world:chats("train", 2000,
+    { "summary", "translate", "questions", "calculator", "sums" })
+local fresh = chats and ml.rl.fresh(model, chat, chats, { seed = cfg.seed })
 
 for step in run:steps() do
   local loss, stats = loss_of(data:next())
   loss:backward()
-  if fresh then (model:loss(fresh:at(step)) * cfg.keep):backward() end
+  if fresh then (fresh(step) * cfg.keep):backward() end
   local norm = opt:step { lr_scale = rate(step), clip = 1 }
   stats.count = nil
   stats.loss, stats.norm, stats.lr = loss, norm, cfg.lr * rate(step)

@@ -58,18 +58,10 @@ local update, alarm = ml.rl.update { minibatches = cfg.minibatches }, ml.rl.alar
 run:track { model = model, opt = opt, data = data, tok = tok, alarm = alarm }
 
 -- other tasks, so that nothing is forgotten
-local chats
-if cfg.replay ~= "" then
-  chats = ml.must(ml.data.conversations(cfg.replay, "train"))
-elseif cfg.data == "" and cfg.keep > 0 then
-  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "style" })
-end
-local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
--- nats a token from what the first model would say there
-local function moved(batch)
-  return ml.rl.sum(batch, model:kl(batch, reference)):sum() / batch.mask:sum():item()
-end
+local chats = cfg.replay ~= "" and ml.must(ml.data.conversations(cfg.replay, "train"))
+  or cfg.data == "" and cfg.keep > 0 and world:chats("train", 2000,
+    { "summary", "translate", "questions", "calculator", "style" })
+local fresh = chats and ml.rl.fresh(model, chat, chats, { seed = cfg.seed, reference = reference })
 
 -- each sample against the others of its prompt
 local function give_advantages(samples)
@@ -97,7 +89,7 @@ for step in run:steps() do
   for part in update:parts(samples, step) do
     local loss, now = loss_of(part)
     loss:backward()
-    if fresh then (moved(fresh:at(step)) * cfg.keep):backward() end
+    if fresh then (fresh(step) * cfg.keep):backward() end
     stats.loss, stats.norm = loss, opt:step { lr_scale = rate(step), clip = 1 }
     update:stepped(now.kl)
     for name, value in pairs(now) do stats[name] = value end

@@ -66,18 +66,10 @@ run:track { model = model, opt = opt, data = data, tok = tok, critic = critic,
             critic_opt = critic_opt, kl = kl, alarm = alarm }
 
 -- other tasks, so that nothing is forgotten
-local chats
-if cfg.replay ~= "" then
-  chats = ml.must(ml.data.conversations(cfg.replay, "train"))
-elseif cfg.data == "" and cfg.keep > 0 then
-  chats = world:chats("train", 2000, { "summary", "translate", "questions", "calculator", "sums" })
-end
-local fresh = chats and ml.data.packed(chat:sequences(chats), {
-  batch = 8, length = model.options.context, whole = true, seed = cfg.seed })
--- nats a token from what the first model would say there
-local function moved(batch)
-  return ml.rl.sum(batch, model:kl(batch, reference)):sum() / batch.mask:sum():item()
-end
+local chats = cfg.replay ~= "" and ml.must(ml.data.conversations(cfg.replay, "train"))
+  or cfg.data == "" and cfg.keep > 0 and world:chats("train", 2000,
+    { "summary", "translate", "questions", "calculator", "sums" })
+local fresh = chats and ml.rl.fresh(model, chat, chats, { seed = cfg.seed, reference = reference })
 
 -- what each token earned, what the critic expected, and the difference
 local function give_advantages(samples, stats)
@@ -102,7 +94,7 @@ local function learn(part, step, stats)
   local loss, now = ml.loss.policy(logprobs, batch.logprobs, batch.advantages, batch.mask,
                                    { preset = "ppo", entropy = entropy })
   loss:backward()
-  if fresh then (moved(fresh:at(step)) * cfg.keep):backward() end
+  if fresh then (fresh(step) * cfg.keep):backward() end
   stats.loss, stats.norm = loss, opt:step { lr_scale = rate(step), clip = 1 }
   local miss, seen = ml.loss.value(ml.rl.values(critic, batch), batch.returns, batch.values,
                                    batch.mask)

@@ -17,6 +17,7 @@ local options = require "moonlit.options"
 local parts = {
   alarm = { "moonlit.rl.alarm" }, batch = { "moonlit.rl.batch", "batch" },
   batches = { "moonlit.rl.batch", "batches" }, environment = { "moonlit.rl.environment" },
+  fresh = { "moonlit.rl.fresh" },
   kl_controller = { "moonlit.rl.controller" }, pairs = { "moonlit.rl.pairs" },
   reference = { "moonlit.rl.reference" }, rollout = { "moonlit.rl.rollout" },
   attach = { "moonlit.rl.batch", "attach" }, unpack = { "moonlit.rl.batch", "unpack" },
