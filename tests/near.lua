@@ -70,16 +70,9 @@ end
 
 local text = {}
 for _, doc in ipairs(docs) do text[doc.id] = doc.text end
-local function each()
-  local i = 0
-  return function()
-    i = i + 1
-    return docs[i]
-  end
-end
 
 local found, joined, right = {}, 0, 0
-for doc, original in ml.data.dedup.minhash({ threshold = THRESHOLD }):mark(each()) do
+for doc, original in ml.data.dedup.minhash({ threshold = THRESHOLD }):mark(docs) do
   if original then
     joined = joined + 1
     if doc.id:sub(2) == original:sub(2) then found[tonumber(doc.id:sub(2))] = true end

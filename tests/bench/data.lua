@@ -14,14 +14,6 @@ local function timed(name, work)
 end
 
 local docs = {}
-local function each()
-  local i = 0
-  return function()
-    i = i + 1
-    return docs[i]
-  end
-end
-
 local start = ml.clock()
 for doc in ml.data.read(arg[1]) do docs[#docs + 1] = doc end
 local reading = ml.clock() - start
@@ -51,6 +43,6 @@ end)
 
 timed("minhash", function()
   local left = 0
-  for _ in ml.data.dedup.minhash { threshold = 0 }(each()) do left = left + 1 end
+  for _ in ml.data.dedup.minhash { threshold = 0 }(docs) do left = left + 1 end
   return left
 end)

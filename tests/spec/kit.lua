@@ -23,6 +23,15 @@ function kit.leakcheck(before_each, after_each)
   end)
 end
 
+--- A new, empty folder.
+--- @return string path
+function kit.folder()
+  local path = os.tmpname()
+  os.remove(path)
+  assert(core.sys.mkdir(path))
+  return path
+end
+
 local function flat(v, out)
   if core.is_tensor(v) then v = v:table() end
   if type(v) ~= "table" then

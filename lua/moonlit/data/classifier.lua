@@ -50,16 +50,7 @@ end
 -- ---- training ----
 
 local function gather(docs, into, label, o)
-  local at = 0
-  local function listed()
-    at = at + 1
-    return docs[at]
-  end
-  local source = type(docs) == "table" and listed or docs
-  if type(source) ~= "function" then
-    error(("%strain: expected documents, got %s"):format(WHO, type(docs)), 3)
-  end
-  for doc in source do
+  for doc in document.each(docs, "data.classifier.train", 3) do
     local text = document.text(doc, "data.classifier")
     into[#into + 1] = { row = features_of(text, o.words, o.buckets), label = label }
   end

@@ -13,6 +13,23 @@ function document.text(doc, who, level)
   return text
 end
 
+--- An iterator of documents, of a list of them or of one already.
+--- @param docs function|table
+--- @param who string     named in the message
+--- @param level? integer
+function document.each(docs, who, level)
+  if type(docs) == "function" then return docs end
+  if type(docs) ~= "table" then
+    error(("%s: expected an iterator or a list, got %s"):format(who, type(docs)), (level or 2) + 1)
+  end
+  if (getmetatable(docs) or {}).__call then return docs end
+  local i = 0
+  return function()
+    i = i + 1
+    return docs[i]
+  end
+end
+
 --- The same document with another text; the old one stays as it is.
 function document.with_text(doc, text)
   local new = {}

@@ -4,6 +4,8 @@
 ---
 --- The first id is there to predict from: loaders never make a target of a document's first. The
 --- last teaches where a document ends.
+local document = require "moonlit.data.document"
+
 local GROUP = 256 -- documents tokenized together, on all threads
 
 --- @param documents function|table[]  an iterator or a list of { text =, id = }
@@ -11,19 +13,10 @@ local GROUP = 256 -- documents tokenized together, on all threads
 --- @return function iterator of { ids = integer[], id = string? }; the id says where the document
 ---         comes from, if it knows: data.read's origin
 return function(documents, tok)
-  local list = type(documents) == "table" and documents
+  local next_document = document.each(documents, "data.sequences")
   local mark = type(tok) == "table" and tok.id and tok:id "<|endoftext|>"
-  if not list and type(documents) ~= "function" then
-    error("data.sequences: expected documents, got " .. type(documents), 2)
-  elseif not mark then
-    error("data.sequences: the tokenizer has no <|endoftext|>", 2)
-  end
-  local given, at, ready = 0, 0, {}
-  local function next_document()
-    if not list then return documents() end
-    given = given + 1
-    return list[given]
-  end
+  if not mark then error("data.sequences: the tokenizer has no <|endoftext|>", 2) end
+  local at, ready = 0, {}
   local function refill()
     local group, texts = {}, {}
     for i = 1, GROUP do

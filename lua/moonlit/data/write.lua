@@ -3,21 +3,10 @@
 ---
 ---   local n = assert(ml.data.write("clean.jsonl.gz", documents))
 local core = require "moonlit.core"
+local document = require "moonlit.data.document"
 local json = require "moonlit.json"
 
 local WHO = "data.write: "
-
-local function iterator_of(documents)
-  if type(documents) == "function" then return documents end
-  if type(documents) ~= "table" then
-    error(("%sexpected an iterator or a list, got %s"):format(WHO, type(documents)), 3)
-  end
-  local i = 0
-  return function()
-    i = i + 1
-    return documents[i]
-  end
-end
 
 --- @param path string  in .jsonl or .jsonl.gz
 --- @param documents function|table[]  an iterator or a list of tables that JSON can hold
@@ -26,7 +15,7 @@ return function(path, documents)
   if type(path) ~= "string" or not path:find "%.jsonl$" and not path:find "%.jsonl%.gz$" then
     error(("%sexpected a name in .jsonl or .jsonl.gz, got %s"):format(WHO, tostring(path)), 2)
   end
-  local next_document = iterator_of(documents)
+  local next_document = document.each(documents, "data.write")
   local made, err, code = core.data.out(path, path:find "%.gz$" ~= nil)
   if not made then return nil, WHO .. err, code end
   local out <close> = made -- an error below takes the unfinished file with it

@@ -1,6 +1,6 @@
 -- moonlit compare on runs of tests/spec/run/compare_recipe.lua that differ in one thing each.
-local core = require "moonlit.core"
 local files = require "moonlit.run.files"
+local kit = require "kit"
 
 local place
 
@@ -24,9 +24,7 @@ end
 
 describe("moonlit compare", function()
   setup(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
     train "a"
   end)
   teardown(function() files.remove(place) end)

@@ -1,7 +1,7 @@
 -- moonlit top on a made-up run: once where there is no terminal, and as a run goes on in one.
-local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local kit = require "kit"
 
 local place
 
@@ -27,9 +27,7 @@ end
 
 describe("moonlit top", function()
   before_each(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
     info "running"
   end)
   after_each(function() files.remove(place) end)

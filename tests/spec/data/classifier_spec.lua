@@ -109,7 +109,8 @@ describe("data.classifier", function()
 
   it("refuses wrong calls", function()
     assert.error_matches(function() classifier.train(docs "a", {}) end, "got 1 good and 0 bad")
-    assert.error_matches(function() classifier.train(docs "a", "b") end, "expected documents, got")
+    assert.error_matches(function() classifier.train(docs "a", "b") end,
+                         "data.classifier.train: expected an iterator or a list, got string")
     assert.error_matches(function() classifier.train(docs "a", { { id = "x" } }) end, "text")
     assert.error_matches(function() classifier.train({}, {}, { bucket = 3 }) end, "buckets")
   end)

@@ -2,6 +2,7 @@
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local kit = require "kit"
 local ml = require "moonlit"
 
 local place
@@ -25,9 +26,7 @@ end
 
 describe("recipes/curate.lua", function()
   setup(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
   end)
   teardown(function() files.remove(place) end)
 

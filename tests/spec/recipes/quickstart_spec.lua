@@ -1,8 +1,8 @@
 -- The whole chain, small: from a crawl to a model that talks, to the bits that README.md prints;
 -- twice, as the second time nothing is left to do.
-local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local kit = require "kit"
 
 local place
 local STAGES = { "curate", "tokenizer", "baselines", "pretrain", "midtrain", "sft", "reward", "dpo",
@@ -19,9 +19,7 @@ local function load(name) return assert(json.load(place .. "/q/" .. name)) end
 
 describe("quickstart", function()
   setup(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
     local fine, said = quickstart()
     assert.is_true(fine, said)
   end)

@@ -1,12 +1,13 @@
 -- Other conversations kept fresh beside a loss: theirs, or the way a model has moved on them.
 local ml = require "moonlit"
 
-local tok = ml.text.train({ "hello there you two" }, { vocab = 270, special = ml.data.chat.special })
+local special = ml.data.chat.special
+local tok = ml.text.train({ "hello there you two" }, { vocab = 270, special = special })
 local chat = ml.data.chat(tok)
 
 local function model(seed)
-  return ml.model { preset = "llama", vocab = tok:size(), layers = 1, heads = 1, dim = 8, hidden = 8,
-                    context = 32, seed = seed }
+  return ml.model { preset = "llama", vocab = tok:size(), layers = 1, heads = 1, dim = 8,
+                    hidden = 8, context = 32, seed = seed }
 end
 
 local function conversations()

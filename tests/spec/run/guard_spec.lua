@@ -1,7 +1,7 @@
 -- Runs tests/spec/run/guard_recipe.lua: something stops being finite, and what is said and done.
-local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local kit = require "kit"
 local ml = require "moonlit"
 
 local place
@@ -32,9 +32,7 @@ end
 
 describe("a run's guard", function()
   setup(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
   end)
   teardown(function() files.remove(place) end)
 

@@ -3,6 +3,7 @@
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local kit = require "kit"
 
 local place
 
@@ -37,9 +38,7 @@ describe("a pipeline", function()
   local function out(dir) return "--quiet --out " .. place .. "/" .. dir end
 
   setup(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
     local code, text, ran = pipeline("--out " .. place .. "/whole")
     assert.are.equal(0, code, text)
     assert.are.equal(RAN, ran)

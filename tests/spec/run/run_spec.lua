@@ -1,7 +1,7 @@
 -- Runs tests/spec/run/recipe.lua as a child process, ends it in every way, and resumes it.
-local core = require "moonlit.core"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local kit = require "kit"
 
 local place
 
@@ -25,9 +25,7 @@ describe("a run", function()
   local whole -- the last line of a run nobody disturbed, in run "whole"
 
   setup(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
     local code, text = recipe("--quiet --out " .. place .. "/whole")
     assert.are.equal(0, code, text)
     whole = last_line(text)

@@ -1,6 +1,7 @@
 -- What a run tracks beside a model and its optimiser: all of it comes back, and nothing is missing.
 local core = require "moonlit.core"
 local files = require "moonlit.run.files"
+local kit = require "kit"
 local ml = require "moonlit"
 local tracked = require "moonlit.run.tracked"
 
@@ -45,9 +46,7 @@ end
 describe("what a run tracks", function()
   local place
   before_each(function()
-    place = os.tmpname()
-    os.remove(place)
-    assert(core.sys.mkdir(place))
+    place = kit.folder()
   end)
   after_each(function() files.remove(place) end)
 

@@ -1,6 +1,6 @@
---- What dedup.exact, dedup.minhash and dedup.spans have in common: documents come, all of them, and
---- wait in a file; pairs (key, document) are brought together by key; then documents go, in the
---- order they came, each with what was decided of it.
+--- What dedup.exact, dedup.minhash and dedup.spans have in common: documents come, all of them (an
+--- iterator or a list), and wait in a file; pairs (key, document) are brought together by key; then
+--- documents go, in the order they came, each with what was decided of it.
 ---
 ---   for doc in ml.data.dedup.exact()(docs) do ... end           -- those that stay
 ---   for doc, original, after in d:mark(docs) do ... end         -- every document; the id (or,
@@ -27,7 +27,7 @@ end
 local function prepare(self, docs)
   local dir = self.dir or os.getenv "TMPDIR" or "/tmp"
   local shelf, groups <close> = open_shelf(dir), must(core.data.groups(dir))
-  for doc in docs do
+  for doc in document.each(docs, self.kind.name) do
     local keys = self.kind.keys(self, document.text(doc, self.kind.name))
     must(groups:add(shelf:put(doc), keys))
   end
