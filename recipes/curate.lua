@@ -5,7 +5,7 @@
 -- directory of them or a pattern ("crawl/*.jsonl.gz"), which `workers` processes read at once;
 -- without it, the crawl of the built-in world, which knows its junk, its copies and what is
 -- personal, so that the rules can be judged. Writes data/train.jsonl, data/valid.jsonl, lists of
--- what was alike, and ledger.json: every document, where it went and why (moonlit inspect).
+-- what was alike, and data/ledger.json: every document, where it went and why (moonlit inspect).
 local ml = require "moonlit"
 
 local cfg = ml.knobs {
@@ -125,7 +125,7 @@ ml.must(ml.data.lineage.note({ train, valid }, files or {})) -- moonlit inspect 
 os.remove(all)
 
 local books = ledger:finish()
-ml.must(ledger:save(task.dir .. "/ledger.json"))
+ml.must(ledger:save(task:path "data/ledger.json"))
 for _, step in ipairs(books.steps) do
   local why = {}
   for i, r in ipairs(step.reasons) do why[i] = ("%s %d"):format(r.reason, r.documents) end

@@ -34,7 +34,7 @@ local function tell_examples(say, list, rows, ink)
 end
 
 local function tell_clusters(say, c, rows)
-  say("  %9d documents in %d clusters", c.documents, c.clusters)
+  say("  %9d documents in %d cluster%s", c.documents, c.clusters, c.clusters == 1 and "" or "s")
   for i = 1, math.min(rows, #c.largest) do
     local one, copies = c.largest[i], {}
     for k, id in ipairs(one.copies) do copies[k] = harmless(tostring(id)) end
@@ -65,13 +65,13 @@ end
 
 --- The books of a directory, or nil where it has none; nil and a message where they are damaged.
 function books.load(dir)
-  local file = io.open(dir .. "/ledger.json", "rb")
+  local file = io.open(dir .. "/data/ledger.json", "rb")
   if not file then return nil end
   file:close()
-  local b, err = json.load(dir .. "/ledger.json")
+  local b, err = json.load(dir .. "/data/ledger.json")
   if not b then return nil, err end
   if type(b.steps) ~= "table" or type(b.out) ~= "table" then
-    return nil, dir .. "/ledger.json: expected the books of a curation, got something else"
+    return nil, dir .. "/data/ledger.json: expected the books of a curation, got something else"
   end
   return b
 end

@@ -44,7 +44,7 @@ describe("recipes/curate.lua", function()
       assert.is_nil(doc.truth)
       assert.is_nil(doc.text:find("@example", 1, true))
     end
-    local books = assert(json.load(dir .. "/ledger.json"))
+    local books = assert(json.load(dir .. "/data/ledger.json"))
     assert.are.equal(books.out.documents, n)
     assert.are.equal(1500, books["in"].documents)
   end)
@@ -52,7 +52,7 @@ describe("recipes/curate.lua", function()
   it("gives the same bytes every time", function()
     local function hash(dir)
       local all = {}
-      for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+      for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "data/ledger.json" } do
         all[#all + 1] = files.read(dir .. "/" .. name)
       end
       return core.sys.sha256(table.concat(all, "\0"))
@@ -91,7 +91,7 @@ describe("recipes/curate.lua", function()
                    "grams=false valid=9 workers=%%d"):format(place)
     local dirs = { run("one", knobs:format(1)), run("three", knobs:format(3)) }
     assert.is_true(#files.read(dirs[1] .. "/data/train.jsonl") > 1000)
-    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "data/ledger.json" } do
       assert.are.equal(files.read(dirs[1] .. "/" .. name), files.read(dirs[2] .. "/" .. name))
     end
   end)
@@ -111,7 +111,7 @@ describe("recipes/curate.lua", function()
     assert.matches("File too large", said, 1, true)
     assert.is_false(files.exists(dir .. "/data/train.jsonl"))
     run("full", knobs .. " --resume")
-    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "data/ledger.json" } do
       assert.are.equal(files.read(whole .. "/" .. name), files.read(dir .. "/" .. name))
     end
   end)
@@ -160,7 +160,7 @@ describe("recipes/curate.lua", function()
       .. "symbols=yes valid=2 min_stop_words=0 "
       .. "min_alpha_words=0 min_sentences=0 workers=2"):format(place, place))
     local steps = {}
-    for _, step in ipairs(assert(json.load(dir .. "/ledger.json")).steps) do
+    for _, step in ipairs(assert(json.load(dir .. "/data/ledger.json")).steps) do
       steps[step.name] = step
     end
     assert.is_true(steps.quality.dropped.documents > 20)

@@ -25,7 +25,7 @@ end
 
 local LIMITS = " min_stop_words=0 min_alpha_words=0.5 min_sentences=1 valid=2"
 
-local function books(name) return assert(json.load(place .. "/" .. name .. "/ledger.json")) end
+local function books(name) return assert(json.load(place .. "/" .. name .. "/data/ledger.json")) end
 
 local function reasons(name)
   local list = {}
@@ -99,7 +99,7 @@ describe("curation", function()
       assert.is_nil(files.read(place .. "/full/data/train.jsonl"))
     end
     assert.is_true(curate("full", data .. " --resume"))
-    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "ledger.json" } do
+    for _, name in ipairs { "data/train.jsonl", "data/valid.jsonl", "data/ledger.json" } do
       assert.equal(files.read(("%s/roomy/%s"):format(place, name)),
                    files.read(("%s/full/%s"):format(place, name)), name)
     end

@@ -87,8 +87,8 @@ local LEDGER = { ["in"] = ALL, out = NEW, sources = { crawl = { ["in"] = ALL, ou
 
 --- Write one into dir.
 return function(dir)
-  assert(core.sys.mkdir(dir .. "/01-curate"))
-  assert(json.save(dir .. "/01-curate/ledger.json", LEDGER))
+  assert(core.sys.mkdir(dir .. "/01-curate/data"))
+  assert(json.save(dir .. "/01-curate/data/ledger.json", LEDGER))
   assert(json.save(dir .. "/01-curate/stage.json", { seconds = 12.5, status = "finished",
                                                      digest = ("ef56"):rep(16) }))
   assert(json.save(dir .. "/pipeline.json", { seed = 1, cpu = "A Processor <2.7 GHz>",

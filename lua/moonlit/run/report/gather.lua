@@ -181,7 +181,7 @@ local function read_stage(dir, name, index)
   read_series(stage)
   read_written(stage)
   read_weights(stage)
-  stage.ledger = ledger(read_json(dir .. "/ledger.json"))
+  stage.ledger = ledger(read_json(dir .. "/data/ledger.json"))
   stage.knobs = read_knobs(stage)
   stage.status = text(stage.run, "status") or text(stage.about, "status")
   stage.steps = number(stage.run, "step") or stage.steps
@@ -217,7 +217,7 @@ local function stage_dirs(dir)
 end
 
 local function is_run(dir)
-  for _, name in ipairs { "run.json", "results.json", "ledger.json", "metrics.jsonl" } do
+  for _, name in ipairs { "run.json", "results.json", "data/ledger.json", "metrics.jsonl" } do
     if files.exists(dir .. "/" .. name) then return true end
   end
 end
