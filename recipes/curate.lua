@@ -122,7 +122,6 @@ local train, valid = task:path "data/train.jsonl", task:path "data/valid.jsonl"
 ml.must(ml.data.write(train, part(false)))
 ml.must(ml.data.write(valid, web and part(true) or world:documents("valid", cfg.valid)))
 ml.must(ml.data.lineage.note({ train, valid }, files or {})) -- moonlit inspect RUN --token N, later
-os.remove(all)
 
 local books = ledger:finish()
 ml.must(ledger:save(task:path "data/ledger.json"))
@@ -136,6 +135,7 @@ local metrics = web and {} or judge:metrics()
 table.insert(metrics, 1, { name = "bytes_kept", title = "bytes kept", unit = "%",
                            value = books.out.bytes / math.max(1, books["in"].bytes) })
 task:results { title = "Data", metrics = metrics }
+task:remove "parts"
 local said = {}
 for i, m in ipairs(metrics) do said[i] = ("%s %.1f %%"):format(m.title, 100 * m.value) end
 task:finish(("%d of %d documents kept; %s"):format(books.out.documents, books["in"].documents,

@@ -151,6 +151,9 @@ function record.methods:path(name)
   return path
 end
 
+--- Remove something of the run's directory that was only needed on the way.
+function record.methods:remove(name) files.remove(self.dir .. "/" .. name) end
+
 --- Write results.json: what the report shows of this run. See moonlit.run.results.
 --- @param values {stage: string?, title: string?, metrics: table[]?, samples: table[]?,
 ---        notes: string[]?}

@@ -121,6 +121,18 @@ describe("dedup.spans", function()
     assert.same(first and { ["2"] = "1" } or {}, of) -- what is left of 1 is enough
   end)
 
+  it("counts sentences beyond 65,535, where datatrove's file has no room for them", function()
+    local list = {}
+    for i = 1, 70000 do list[i] = ("Line %s of many is here now."):format(("x"):rep(i % 7 + 1)
+      .. string.char(97 + i % 26, 97 + i // 26 % 26, 97 + i // 676 % 26, 97 + i // 17576)) end
+    local long, last = table.concat(list, "\n"), table.concat(list, "\n", 69998, 70000)
+    local out, counts = cut({ { id = "1", text = long },
+                              { id = "2", text = words(1, 60) .. "\n" .. last } }, { unit = "line",
+                              span = 3 })
+    assert.same({ ["line spans"] = 1 }, counts)
+    assert.is_true(out["1"] == table.concat(list, "\n", 1, 69997) or out["2"] == words(1, 60))
+  end)
+
   it("leaves what has few words, and texts without any", function()
     local docs = { { id = "1", text = "Yes. No. Yes.\n" .. words(1, 60) }, { id = "3", text = "" },
                    { id = "2", text = "Yes. No. Yes.\n" .. words(2, 60) } }

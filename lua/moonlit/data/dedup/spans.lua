@@ -38,41 +38,47 @@ function kind.keys(self, text)
   return table.concat(packed)
 end
 
--- what a group of documents with the same span says of each: which keys it loses, and to whom;
--- keys that it has more than once
-local function settle(shelf, losses, again, members, key)
+-- A group of documents with the same span: the first in shelf:before keeps it, the others lose it.
+-- lost.keys[i]: the keys that document i loses, 8 bytes each; lost.to[i]: who keeps the first of
+-- them; lost.again[i]: it has one more than once.
+local function settle(shelf, lost, members, key)
   local keeps = members[1]
   for _, i in ipairs(members) do
     if i ~= keeps and shelf:before(i, keeps) then keeps = i end
   end
   for k, i in ipairs(members) do
-    if i ~= keeps then
-      losses[i] = losses[i] or {}
-      losses[i][key] = keeps
-    elseif members[k - 1] == i then again[i] = true end
+    if members[k - 1] == i then lost.again[i] = true
+    elseif i ~= keeps then
+      lost.keys[i] = (lost.keys[i] or "") .. string.pack("<i8", key)
+      lost.to[i] = lost.to[i] or keeps
+    end
   end
 end
 
--- which pieces go, and to whom the first of them is lost
-local function cuts_of(self, spans, lost, i)
-  local gone, to, first = {}, nil, {}
+local function set_of(packed)
+  local set = {}
+  for at = 1, #packed, 8 do set[("<i8"):unpack(packed, at)] = true end
+  return set
+end
+
+-- which pieces go, and how many spans that were; what comes again within the document goes too
+local function cuts_of(self, spans, lost)
+  local gone, first, n = {}, {}, 0
   for k, key in ipairs(spans) do
-    local owner = key and lost[key]
-    if key and not owner and k >= (first[key] or k) + self.span then owner = i end
-    if owner then
-      to = to or owner
+    if key and (lost[key] or k >= (first[key] or k) + self.span) then
+      n = n + 1
       for piece = k, k + self.span - 1 do gone[piece] = true end
-      self.report.counts[self.unit .. " spans"] = self.report.counts[self.unit .. " spans"] + 1
     elseif key then first[key] = first[key] or k end
   end
-  return gone, to
+  return gone, n
 end
 
--- the document without its lost spans, or whose it is when too little is left
-local function cut(self, doc, lost, i)
+-- the document without its lost spans, or nothing when too little is left; nil where all stays
+local function cut(self, doc, packed)
   local spans, ends, words = spans_of(self, doc.text)
-  local gone, to = cuts_of(self, spans, lost, i)
-  if not to then return nil end
+  local gone, n = cuts_of(self, spans, set_of(packed))
+  if n == 0 then return nil end
+  self.report.counts[self.unit .. " spans"] = self.report.counts[self.unit .. " spans"] + n
   local kept, left = {}, 0
   for k, stop in ipairs(ends) do
     if not gone[k] then
@@ -80,18 +86,19 @@ local function cut(self, doc, lost, i)
       left = left + words[k]
     end
   end
-  if left < self.min_left then return to end
-  return nil, document.with_text(doc, table.concat(kept):match "^(.*%S)" or "")
+  if left < self.min_left then return false end
+  return document.with_text(doc, table.concat(kept):match "^(.*%S)" or "")
 end
 
 function kind.decide(self, shelf, next_group)
-  local losses, again = {}, {}
-  for members, key in next_group do settle(shelf, losses, again, members, key) end
+  local lost = { keys = {}, to = {}, again = {} }
+  for members, key in next_group do settle(shelf, lost, members, key) end
   self.report = { counts = { [self.unit .. " spans"] = 0 } }
   return function(i, doc)
-    local lost = losses[i] or (again[i] and {})
-    losses[i] = nil
-    if lost then return cut(self, doc, lost, i) end
+    if not lost.keys[i] and not lost.again[i] then return nil end
+    local after = cut(self, doc, lost.keys[i] or "")
+    if after == false then return lost.to[i] or i end
+    return nil, after
   end
 end
 
