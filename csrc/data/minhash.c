@@ -2,15 +2,50 @@
 #include "data/words.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int by_value(const void *a, const void *b) {
   uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
   return (x > y) - (x < y);
 }
 
+static void sort_few(uint64_t *v, int64_t n) {
+  for (int64_t i = 1; i < n; i++) {
+    uint64_t x = v[i];
+    int64_t j = i;
+    for (; j > 0 && v[j - 1] > x; j--) v[j] = v[j - 1];
+    v[j] = x;
+  }
+}
+
+/* Hashes are spread evenly: by their highest byte into buckets, which hold few. Text made so that
+** they are not is sorted as anything is; so is everything where there is no memory for a copy. */
+static void sort_hashes(uint64_t *v, int64_t n) {
+  enum { BUCKETS = 256, SHIFT = 56, FEW = 64 };
+  int64_t end[BUCKETS] = {0};
+  uint64_t *copy = n > FEW ? ml_alloc((size_t)n * sizeof *v) : NULL;
+  if (!copy) {
+    if (n > FEW) qsort(v, (size_t)n, sizeof *v, by_value);
+    else sort_few(v, n);
+    return;
+  }
+  memcpy(copy, v, (size_t)n * sizeof *v);
+  for (int64_t i = 0; i < n; i++) end[copy[i] >> SHIFT]++;
+  for (int b = 1; b < BUCKETS; b++) end[b] += end[b - 1];
+  int64_t at[BUCKETS];
+  for (int b = 0; b < BUCKETS; b++) at[b] = b ? end[b - 1] : 0;
+  for (int64_t i = 0; i < n; i++) v[at[copy[i] >> SHIFT]++] = copy[i];
+  for (int b = 0; b < BUCKETS; b++) {
+    int64_t from = b ? end[b - 1] : 0, count = end[b] - from;
+    if (count > FEW) qsort(v + from, (size_t)count, sizeof *v, by_value);
+    else sort_few(v + from, count);
+  }
+  ml_free(copy);
+}
+
 int64_t ml_sort_unique(uint64_t *v, int64_t n) {
   int64_t kept = 0;
-  qsort(v, (size_t)n, sizeof *v, by_value);
+  sort_hashes(v, n);
   for (int64_t i = 0; i < n; i++)
     if (kept == 0 || v[i] != v[kept - 1]) v[kept++] = v[i];
   return kept;

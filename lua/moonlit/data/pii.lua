@@ -194,35 +194,47 @@ end
 
 local STRETCH = 200 -- bytes that are looked ahead
 
--- whether what may be groups from `at` on has so many digits, or is too long to tell; where it ends
-local function stretch_at(text, at, least)
+-- the digits of what may be groups from `at` on, STRETCH if it is too long to tell; where it ends
+local function stretch_at(text, at)
   local stretch = text:sub(at, at + STRETCH - 1):match("^.[%d ()./-]*")
-  local stop = at + #stretch - 1
-  if #stretch < least then return false, stop end
-  return #stretch == STRETCH or select(2, stretch:gsub("%d", "")) >= least, stop
+  if #stretch == STRETCH then return STRETCH, at + #stretch - 1 end
+  return #stretch >= 7 and select(2, stretch:gsub("%d", "")) or 0, at + #stretch - 1
 end
 
 -- every run of groups of so many digits at least, from its first group that matches
-local function find_in_groups(text, add, least, count_of, add_found)
-  local at = text:find("[+(%d]")
+local function find_in_groups(text, add, runs, least, count_of, add_found)
+  for _, run in ipairs(runs) do
+    local groups, i = run.groups, 1
+    while run.digits >= least and groups[i] do
+      local count = count_of(groups, i)
+      local found = count and add_found(text, groups, i, count, add)
+      i = i + (found and count or 1)
+    end
+  end
+end
+
+-- runs of groups that could be a telephone number
+local function runs_of(text)
+  local runs, at = {}, text:find("[+(%d]")
   while at do
-    local fine, stop = stretch_at(text, at, least)
-    if fine then
+    local digits, stop = stretch_at(text, at)
+    if digits >= 7 then
       local groups = groups_at(text, at)
-      local i = 1
-      while groups[i] do
-        local count = count_of(groups, i)
-        local found = count and add_found(text, groups, i, count, add)
-        i = i + (found and count or 1)
-      end
+      runs[#runs + 1] = { groups = groups, digits = digits }
       stop = groups[1] and groups[#groups].last or at
     end
     at = text:find("[+(%d]", stop + 1)
   end
+  return runs
 end
 
-local function find_cards(text, add) find_in_groups(text, add, 13, card_groups, add_card) end
-local function find_phones(text, add) find_in_groups(text, add, 7, phone_groups, add_phone) end
+local function find_cards(text, add, runs)
+  find_in_groups(text, add, runs, 13, card_groups, add_card)
+end
+
+local function find_phones(text, add, runs)
+  find_in_groups(text, add, runs, 7, phone_groups, add_phone)
+end
 
 -- ---- keys: what it begins with, what it goes on with, how long that is at least, its form ----
 
@@ -251,7 +263,8 @@ local END = "%-%-%-%-%-END [%u ]*PRIVATE KEY%-%-%-%-%-"
 
 -- a private key's lines, to its end or that of the text
 local function find_private_keys(text, add)
-  local first, from = text:find(BEGIN)
+  local first, from = text:find("PRIVATE KEY-----", 1, true) -- much faster than the pattern
+  if first then first, from = text:find(BEGIN) end
   while first do
     local last = select(2, text:find(END, from + 1)) or #text
     add(first, last)
@@ -273,11 +286,12 @@ local kinds = { { "key", find_keys }, { "email", find_emails }, { "card", find_c
 -- spans in the order of the text; of two that overlap, the one that begins first
 local function find_all(text, words)
   local spans, kept = {}, {}
+  local runs = (words.card or words.phone) and runs_of(text)
   for rank, kind in ipairs(kinds) do
     if words[kind[1]] then
       kind[2](text, function(first, last)
         spans[#spans + 1] = { first = first, last = last, rank = rank, kind = kind[1] }
-      end)
+      end, runs)
     end
   end
   table.sort(spans, function(a, b)
