@@ -236,7 +236,7 @@ static void count_layout(ml_layout *l, table *seen, ml_span text, int64_t brief)
     l->breaks += stop != NULL;
     if (bare.n) {
       add_piece(seen, &l->lines, line);
-      l->ended += ends_sentence(bare);
+      l->ended += ends_sentence(line);
       l->brief += chars <= brief;
     }
     if (!stop) break;

@@ -30,7 +30,7 @@ int ml_repetition_of(ml_repetition *r, const uint8_t *p, size_t n);
 
 typedef struct {
   ml_repeats lines;       /* that are not blank */
-  int64_t ended, brief;   /* of those: end a sentence; have at most `brief` characters */
+  int64_t ended, brief;   /* of those: end in a sentence's mark; have at most `brief` characters */
   int64_t chars, breaks;  /* characters without \n; how many \n */
   int64_t words;
 } ml_layout;

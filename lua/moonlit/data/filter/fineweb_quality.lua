@@ -4,7 +4,8 @@
 ---   local keep = ml.data.filter.fineweb_quality { max_repeated_chars = 0.1 }
 ---
 --- Lines are what \n parts and are not blank. The mark that ends a line is one that ends a
---- sentence in any script (Unicode's Sentence_Terminal): no quotation mark, no colon.
+--- sentence in any script (Unicode's Sentence_Terminal): no quotation mark, no colon; white space
+--- behind it hides it, as in the original (c4, which comes before, takes it away).
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
 local options = require "moonlit.options"
