@@ -40,9 +40,12 @@ typedef struct {
 } ml_word;
 typedef struct { ml_word *w; int64_t n; } ml_words; /* ml_free(w) */
 
-/* Maximal runs of letters, marks and digits, in which one of ' U+2019 . _ @ may stand between two
-** and a comma between digits; runs of - or of .; every other character that is not white space is
-** a word of its own. As near to spaCy's words, which the published rules count, as lines allow. */
+/* Maximal runs of letters, marks and digits, in which one of ' U+2019 . _ @ may stand between two,
+** a comma between digits, - between a letter and a digit, one of : < > = / before a digit; with
+** dashes before (-f), the dot of a capital that stands alone (U.S.) and a hyphen at a line's end;
+** addresses (http://...); 's and the like; runs of - or of .; every other character that is not
+** white space is a word of its own. As near to spaCy's words, which the published rules count, as
+** lines allow. */
 int ml_words_of(ml_words *out, const uint8_t *p, size_t n);
 
 /* The same text as what near-duplicates share: hashes only, of runs of letters, marks and digits,

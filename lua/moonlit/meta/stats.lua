@@ -8,9 +8,10 @@ local core = {}
 ---@class moonlit.core.stats
 core.stats = {}
 
---- The words of a text: runs of letters, marks and digits, in which an apostrophe, a dot, _ or @
---- may stand between two and a comma between digits; a run of dashes or of dots; every other
---- character that is not white space is a word of its own, a symbol.
+--- The words of a text, as near to spaCy's as a few rules come: runs of letters, marks and digits,
+--- in which an apostrophe, a dot, _ or @ may stand between two, a comma between digits, a hyphen
+--- before a digit (UTF-8); options (-f), initials (U.S.) and addresses (http://x.org) whole; a run
+--- of dashes or of dots; every other character that is not white space is a word, a symbol.
 --- > core.stats.words "Don't, 3.5 -- x@y.org!"  --> { Don't, ,, 3.5, --, x@y.org, ! }
 ---@param text string
 ---@return string[]

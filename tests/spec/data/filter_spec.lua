@@ -264,6 +264,12 @@ describe("core.stats", function()
     is("<a.b@c.org> ==__init__", "<", "a.b@c.org", ">", "=", "=", "_", "_", "init", "_", "_")
     is("end.Next 'quoted' x'", "end.Next", "'", "quoted", "'", "x", "'")
     is("e\u{301}té’s\0-\xff", "e\u{301}té’s", "\0", "-", "\xff")
+    is("ls -l --all-of x-y UTF-8", "ls", "-l", "--all", "-", "of", "x", "-", "y", "UTF-8")
+    is("the U.S. of A. Smith. hy-\nphen", "the", "U.S.", "of", "A.", "Smith", ".", "hy-", "phen")
+    is("a:b at 12:30, n>=3 x=5", "a", ":", "b", "at", "12:30", ",", "n", ">", "=", "3", "x=5")
+    is("the dogs 's we 'll 'so", "the", "dogs", "'s", "we", "'ll", "'", "so")
+    is("(http://a.org/b?c=d), ftp:// x", "(", "http://a.org/b?c=d", ")", ",", "ftp", ":", "/", "/",
+       "x")
   end)
 
   it("takes any bytes", function()
