@@ -41,7 +41,7 @@ function face.converse(...) return require("moonlit.generate.turns")(...) end
 ---
 ---   local docs = ml.must(ml.data.open("corpus.jsonl", "train"))
 function face.must(...)
-  if not (...) then require("moonlit.run.fail")("%s", (select(2, ...)) or "failed") end
+  if not (...) then require("moonlit.fail")("%s", (select(2, ...)) or "failed") end
   return ...
 end
 

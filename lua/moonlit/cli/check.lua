@@ -2,7 +2,7 @@
 --- before it is begun. Two steps are run; nothing is kept.
 local argparse = require "argparse"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local harness = require "moonlit.run.harness"
 local mistakes = require "moonlit.run.check"

@@ -1,6 +1,6 @@
 --- moonlit eval RUN: measure a run's model on the tasks of ml.eval and on documents, as a table.
 local argparse = require "argparse"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local format = require "moonlit.run.report.format"
 local json = require "moonlit.json"
 local options = require "moonlit.options"

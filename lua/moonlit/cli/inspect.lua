@@ -11,7 +11,7 @@
 local argparse = require "argparse"
 local books = require "moonlit.cli.books"
 local chat = require "moonlit.data.chat"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local harmless = require "moonlit.cli.harmless"
 local json = require "moonlit.json"
 local trace = require "moonlit.cli.trace"

@@ -1,7 +1,7 @@
 --- moonlit report RUN: write report.md, report.json and report.html of a run or a pipeline into its
 --- directory, and show the card.
 local argparse = require "argparse"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local printable = require "moonlit.text.printable"
 local write = require "moonlit.run.report"
 

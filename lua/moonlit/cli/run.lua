@@ -1,7 +1,7 @@
 --- moonlit run RECIPE [key=value ...]: like lua5.4 RECIPE.lua, with the module paths set. A name
 --- without a path stands for a recipe that comes with moonlit: moonlit run curate data=crawl.
 local argparse = require "argparse"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local lfs = require "lfs"
 
 local run = { summary = "run a recipe" }

@@ -1,7 +1,7 @@
 --- What the commands `chat` and `eval` are pointed at: a model's directory, a run's, or a
 --- pipeline's, which stands for its last stage that has a model. Also their numbers.
 local ckpt = require "moonlit.ckpt"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 
 local subject = {}

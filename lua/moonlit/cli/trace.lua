@@ -2,7 +2,7 @@
 --- around it, the line of the raw file, and the hashes of the files between.
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local harmless = require "moonlit.cli.harmless"
 local lineage = require "moonlit.data.lineage"

@@ -5,7 +5,7 @@
 --- moonlit.run.replay says where that happens.
 local argparse = require "argparse"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local printable = require "moonlit.text.printable"
 local replay = require "moonlit.run.replay"
 local subject = require "moonlit.cli.subject"

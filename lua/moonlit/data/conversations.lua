@@ -6,6 +6,7 @@
 --- Each 50th line is "valid", the others "train". What is no conversation is an error that names
 --- the file and the line.
 local chat = require "moonlit.data.chat"
+local fail = require "moonlit.fail"
 local open = require "moonlit.data.open"
 local options = require "moonlit.options"
 
@@ -42,7 +43,7 @@ return function(path, part, opt)
     if not doc then return nil end
     local messages = messages_of(doc, o)
     local ok, wrong = chat.check(messages)
-    if not ok then error(("%s: %s: %s"):format(WHO, doc.id, wrong), 0) end
+    if not ok then fail("%s: %s: %s", WHO, doc.id, wrong) end
     return { id = doc.id, messages = messages }
   end
 end

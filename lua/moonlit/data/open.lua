@@ -16,7 +16,7 @@ local parts = { train = true, valid = true }
 local function try(path, opt)
   local fine, docs = pcall(read, path, opt)
   if fine then return docs, path end
-  return nil, docs, "io"
+  return nil, tostring(docs), "io"
 end
 
 --- @param path string

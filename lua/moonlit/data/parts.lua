@@ -8,6 +8,7 @@
 --- that was killed goes on. Neither what comes out nor what the ledger says depends on how many
 --- workers there were: parts are joined in their order.
 local core = require "moonlit.core"
+local fail = require "moonlit.fail"
 local json = require "moonlit.json"
 local ledger = require "moonlit.data.ledger"
 local lfs = require "lfs"
@@ -22,7 +23,7 @@ local defaults = { dir = options.required, rules = options.required, workers = 1
                    source = options.optional, key = "", read = {} }
 
 local function must(ok, message)
-  if not ok then error("data.parts: " .. message, 0) end
+  if not ok then fail("data.parts: %s", message) end
   return ok
 end
 

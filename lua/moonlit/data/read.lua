@@ -20,6 +20,7 @@
 --- passed over in silence, and memory stays within the limit whatever a .gz expands to.
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
+local fail = require "moonlit.fail"
 local json = require "moonlit.json"
 local options = require "moonlit.options"
 local paths_of = require "moonlit.data.paths"
@@ -31,7 +32,7 @@ local WHO = "data.read: "
 -- raises it, or makes a document of it
 local function wrong(o, where, text, reason, format, ...)
   local why = format:format(...)
-  if o.wrong ~= "mark" then error(WHO .. why, 0) end
+  if o.wrong ~= "mark" then fail("%s%s", WHO, why) end
   return document.wrong { id = where, text = text, wrong = reason, why = why }
 end
 
@@ -188,7 +189,7 @@ end
 
 local function reader_of(path, o)
   if not paths_of.is_readable(path) then
-    error(WHO .. path .. ": expected a name in .jsonl or .txt, or .gz of them", 0)
+    fail("%s%s: expected a name in .jsonl or .txt, or .gz of them", WHO, path)
   end
   if path:find "%.jsonl" then return objects end
   return o.split == "blank" and blocks or whole_file
@@ -215,7 +216,7 @@ local function check(given, o)
       error(("%spath %d must be a string, got %s"):format(WHO, i, type(path)), 3)
     end
     local more, err = paths_of.expand(path)
-    if not more then error(WHO .. err, 0) end
+    if not more then fail("%s%s", WHO, err) end
     table.move(more, 1, #more, #list + 1, list)
   end
   for _, path in ipairs(list) do reader_of(path, o) end

@@ -2,7 +2,7 @@
 --- then written in the background into a directory beside, read back, checked off in manifest.json,
 --- and renamed; `latest` names it afterwards (csrc/ckpt/save.c).
 local ckpt = require "moonlit.ckpt"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local manifest = require "moonlit.ckpt.manifest"

@@ -7,7 +7,7 @@
 local checkpoint = require "moonlit.run.checkpoint"
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local options = require "moonlit.options"

@@ -1,6 +1,6 @@
 --- The file work of a run's directory: which directory, logs that a resume cuts back, removal.
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local lfs = require "lfs"
 
 local files = {}

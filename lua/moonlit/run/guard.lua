@@ -17,7 +17,7 @@
 --- "skip" does not undo that.
 local blame = require "moonlit.run.blame"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local options = require "moonlit.options"

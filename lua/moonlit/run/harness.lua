@@ -1,6 +1,6 @@
 --- What the command line said to the harness itself: ml.knobs fills it in, ml.run reads it.
 --- A program that calls ml.run without ml.knobs gets the defaults.
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local options = require "moonlit.options"
 
 local harness = {

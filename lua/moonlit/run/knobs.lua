@@ -6,7 +6,7 @@
 --- The harness's own options: --out DIR, --resume, --threads N, --quiet, --help. An unknown knob is
 --- refused with the nearest name. A value takes the type of its default.
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local harness = require "moonlit.run.harness"
 local options = require "moonlit.options"
 

@@ -14,7 +14,7 @@
 --- taken back when the change is. --from NAME runs NAME and what follows anew, --only NAME that one
 --- stage; stages before it are taken as they are.
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local harness = require "moonlit.run.harness"
 local json = require "moonlit.json"

@@ -3,7 +3,7 @@
 --- copy), log.txt, results.json, and a lock while a process writes there.
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local harness = require "moonlit.run.harness"
 local json = require "moonlit.json"

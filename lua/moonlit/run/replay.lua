@@ -11,7 +11,7 @@
 --- memory and time are bounded. Where the box cannot be had it is not run.
 local checkpoint = require "moonlit.run.checkpoint"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local options = require "moonlit.options"

@@ -2,7 +2,7 @@
 --- left behind. A stage is a recipe run as a process of its own, with --out DIR.
 local ckpt = require "moonlit.ckpt"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local lfs = require "lfs"

@@ -3,7 +3,7 @@
 --- plain table (loaders, controllers), which goes into state.json. The tokenizer is kept beside the
 --- model, as ml.load wants it.
 local ckpt = require "moonlit.ckpt"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local options = require "moonlit.options"
 

@@ -2,7 +2,7 @@
 --- against the manifest's, a stage's files against stage.json. Reads, never writes or runs.
 local checkpoint = require "moonlit.run.checkpoint"
 local ckpt = require "moonlit.ckpt"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
 local options = require "moonlit.options"

@@ -52,6 +52,7 @@ describe("curation", function()
     local fine, said = curate("raise", "data=" .. place .. "/bad.jsonl" .. LIMITS)
     assert.is_nil(fine)
     assert.truthy(said:find("bad.jsonl:2:1: expected JSON, got", 1, true), said)
+    assert.is_nil(said:find("traceback", 1, true))
   end)
 
   -- a gigabyte of NULs between two lines, as a sparse file and as a bomb of 1 MB

@@ -1,5 +1,6 @@
 --- Which documents belong together, two by two, and what stays of each cluster: the document that
 --- comes first in the order of shelf:before. Only documents that have a mate take memory.
+local fail = require "moonlit.fail"
 local json = require "moonlit.json"
 local write = require "moonlit.data.write"
 
@@ -76,7 +77,7 @@ function Clusters:settle(shelf, path)
       i = i + 1
       return all[i] and named(shelf, all[i], #all[i])
     end)
-    if not fine then error("dedup: " .. err, 0) end
+    if not fine then fail("dedup: %s", err) end
   end
   return function(number) return original[number] end, r
 end

@@ -11,6 +11,7 @@
 --- is duplicate, not by what comes.
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
+local fail = require "moonlit.fail"
 local options = require "moonlit.options"
 local open_shelf = require "moonlit.data.dedup.shelf"
 
@@ -19,7 +20,7 @@ Dedup.__index = Dedup
 Dedup.__name = "moonlit.Dedup"
 
 local function must(value, message)
-  if value == nil then error("dedup: " .. message, 0) end
+  if value == nil then fail("dedup: %s", message) end
   return value
 end
 

@@ -8,6 +8,7 @@
 --- any bytes, it must be what JSON can hold.
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
+local fail = require "moonlit.fail"
 local json = require "moonlit.json"
 
 local Shelf = {}
@@ -17,7 +18,7 @@ local ENTRY = "<i8i8i8c64" -- where a document lies, bytes of its text, of the r
 local ENTRY_BYTES = ENTRY:packsize()
 
 local function must(value, message)
-  if value == nil then error("dedup: " .. message, 0) end
+  if value == nil then fail("dedup: %s", message) end
   return value
 end
 

@@ -7,7 +7,7 @@
 local ckpt = require "moonlit.ckpt"
 local context = require "moonlit.run.check.context"
 local core = require "moonlit.core"
-local fail = require "moonlit.run.fail"
+local fail = require "moonlit.fail"
 local options = require "moonlit.options"
 
 local check = { done = { "the first steps are through" } } -- what ends a checked recipe
