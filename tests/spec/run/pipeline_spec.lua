@@ -225,4 +225,20 @@ describe("a pipeline", function()
     assert.are.equal(1, code)
     assert.matches("is not the directory of a run or a pipeline", text)
   end)
+
+  it("can be verified where it was killed before `latest` was written, and only there", function()
+    local dir = place .. "/early"
+    assert(os.execute(("cp -r %s/whole/02-base %s; rm %s/stage.json %s/ckpt/latest"):format(
+      place, dir, dir, dir)))
+    files.remove(dir .. "/ckpt/step-10") -- which the test above has harmed
+    local path = dir .. "/run.json"
+    local info = assert(json.load(path))
+    for status, expected in pairs { running = 0, finished = 1 } do
+      info.status = status
+      assert(core.sys.write(path, json.encode(info)))
+      local code, text = command("verify " .. dir)
+      assert.are.equal(expected, code, text)
+      assert.are.equal(expected == 1, text:find("latest: names no checkpoint", 1, true) ~= nil)
+    end
+  end)
 end)
