@@ -5,7 +5,9 @@ Documents come out of .jsonl (the field text), .txt (parted by blank lines into 
 lines) and the text files of directories (.gz or not); and, of every third, spoiled ones: lines said
 twice, line ends lost, list marks, ellipses, web boilerplate. Run by `make oracle-data DATA="..."`
 from the top of the checkout; prints a table by filter, with SHOW=n the first n that differ, and with
-FIXTURE=path writes the documents and datatrove's decisions there (tests/golden/data)."""
+FIXTURE=path writes the documents and datatrove's decisions there (tests/golden/data). Where decisions
+differ, datatrove is asked again with our words and sentences in place of spaCy's: what then agrees
+differs by those alone."""
 import collections
 import gzip
 import importlib.util
@@ -56,6 +58,38 @@ FILTERS = {
     "fineweb_quality": FineWebQualityFilter(),
     "symbols": Symbols(),
 }
+
+
+class Ours:
+    """Our words and sentences, where datatrove's filters look for spaCy's."""
+
+    NAMES = ("split_into_words", "split_into_sentences")
+
+    def __init__(self):
+        self.answers = subprocess.Popen(["lua5.4", "tests/oracle/words.lua"], encoding="utf-8",
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, text):
+        self.answers.stdin.write(json.dumps(text) + "\n")
+        self.answers.stdin.flush()
+        return json.loads(self.answers.stdout.readline())
+
+    def split_into_words(self, text, _language):
+        return self.ask(text)["words"]
+
+    def split_into_sentences(self, text, _language):
+        return [None] * self.ask(text)["sentences"]
+
+    def judge(self, f, text):
+        module = sys.modules[type(f).__module__]
+        kept = {name: getattr(module, name) for name in self.NAMES if hasattr(module, name)}
+        for name in kept:
+            setattr(module, name, getattr(self, name))
+        try:
+            return theirs(f, text)
+        finally:
+            for name, function in kept.items():
+                setattr(module, name, function)
 
 
 def pieces(text, lines=40):
@@ -152,10 +186,10 @@ def main():
     out = subprocess.run(["lua5.4", "tests/oracle/data.lua", path], check=True, capture_output=True)
     ours = [json.loads(line) for line in out.stdout.decode("utf-8", "surrogateescape").splitlines()]
     assert len(ours) == len(texts)
-    fixture = [{"text": text} for text in texts]
+    fixture, same_words = [{"text": text} for text in texts], Ours()
     print(f"{len(texts)} documents, {sum(map(len, texts)) / 1e6:.1f} M characters")
     for name, f in FILTERS.items():
-        same = kept = reasons = texts_differ = failed = 0
+        same = kept = reasons = texts_differ = failed = by_words = 0
         differ = collections.Counter()
         shown = []
         for text, mine, row in zip(texts, ours, fixture):
@@ -172,12 +206,14 @@ def main():
             else:
                 pair = f"theirs {want['reason'] or 'keep'}, ours {got['reason'] or 'keep'}"
                 differ[pair] += 1
+                by_words += same_words.judge(f, text)["keep"] == got["keep"]
                 if len(shown) < int(os.environ.get("SHOW", "0")):
                     shown.append((pair, text))
         n = len(texts) - failed
         print(f"{name:18s} {n} judged ({failed} raised there), {kept} kept there, same decision "
               f"{100 * same / n:.2f} %, same reason {100 * reasons / max(1, same):.2f} %, "
-              f"other text {texts_differ}")
+              f"other text {texts_differ}; with our words and sentences "
+              f"{100 * (same + by_words) / n:.2f} %")
         for pair, count in differ.most_common():
             print(f"    {count:5d} {pair}")
         for pair, text in shown:
