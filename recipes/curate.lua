@@ -110,13 +110,8 @@ ml.must(ml.data.write(all, function()
 end))
 local every = web and math.max(2, n // math.max(1, cfg.valid)) or n + 1
 local function part(aside)
-  local i, kept = 0, ml.data.read(all, { limit = 1 << 40 })
-  return function()
-    for doc in kept do
-      i = i + 1
-      if (i % every == 0) == aside then return doc end
-    end
-  end
+  local function mine(line) return (line % every == 0) == aside end
+  return ml.data.read(all, { limit = 1 << 40, only = mine })
 end
 local train, valid = task:path "data/train.jsonl", task:path "data/valid.jsonl"
 ml.must(ml.data.write(train, part(false)))
