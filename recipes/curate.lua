@@ -80,8 +80,8 @@ end
 local docs, files
 if web then
   docs, files = ml.data.parts(ledger, cfg.data, { dir = task:path "parts", workers = cfg.workers,
-    rules = rules, key = ml.json.encode { limits, cfg.min_sentences, cfg.text, cfg.wrong, depends },
-    source = cfg.data,
+    rules = rules, source = cfg.data,
+    key = ml.json.encode { limits, cfg.min_sentences, cfg.grams, cfg.text, cfg.wrong, depends },
     read = { split = "blank", text = cfg.text, wrong = cfg.wrong, origin = true } })
 else docs = rules(ledger, ledger:read("crawl", judge:watch(world:crawl(cfg.documents)))) end
 

@@ -34,9 +34,9 @@ local C = {
 }
 
 -- Lua: module group -> groups it may require
-local low = "core fail options json"
+local low = "core fail must options json"
 local LUA = {
-  fail = set "", options = set "", core = set "", json = set "core options",
+  fail = set "", must = set "fail", options = set "", core = set "", json = set "core options",
   tensor = set(low), autograd = set(low .. " tensor"), text = set(low .. " tensor"),
   ckpt = set(low .. " tensor"), sys = set(low),
   loss = set(low .. " tensor"), optim = set(low .. " tensor"),

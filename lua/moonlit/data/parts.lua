@@ -8,10 +8,10 @@
 --- that was killed goes on. Neither what comes out nor what the ledger says depends on how many
 --- workers there were: parts are joined in their order.
 local core = require "moonlit.core"
-local fail = require "moonlit.fail"
 local json = require "moonlit.json"
 local ledger = require "moonlit.data.ledger"
 local lfs = require "lfs"
+local must = require "moonlit.must" "data.parts"
 local options = require "moonlit.options"
 local paths_of = require "moonlit.data.paths"
 local read = require "moonlit.data.read"
@@ -21,11 +21,6 @@ local write = require "moonlit.data.write"
 --- a ledger; key: names the rules and their limits; read: options of data.read
 local defaults = { dir = options.required, rules = options.required, workers = 1, lines = 10000,
                    source = options.optional, key = "", read = {} }
-
-local function must(ok, message)
-  if not ok then fail("data.parts: %s", message) end
-  return ok
-end
 
 -- where a part lies, without the endings
 local function place_of(o, file, block) return ("%s/%05d-%07d"):format(o.dir, file, block) end

@@ -2,15 +2,9 @@
 local core = require "moonlit.core"
 local fail = require "moonlit.fail"
 local lfs = require "lfs"
+local must = require "moonlit.must" "run"
 
-local files = {}
-
---- A result or the message for whoever sits at the shell.
-function files.must(ok, message)
-  if not ok then fail("run: %s", message) end
-  return ok
-end
-local must = files.must
+local files = { must = must }
 
 function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
 

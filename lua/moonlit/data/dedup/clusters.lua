@@ -1,7 +1,7 @@
 --- Which documents belong together, two by two, and what stays of each cluster: the document that
 --- comes first in the order of shelf:before. Only documents that have a mate take memory.
-local fail = require "moonlit.fail"
 local json = require "moonlit.json"
+local must = require "moonlit.must" "dedup"
 local write = require "moonlit.data.write"
 
 local Clusters = {}
@@ -73,11 +73,10 @@ function Clusters:settle(shelf, path)
     for k = 2, #list do original[list[k]] = list[1] end
   end
   if path then
-    local fine, err = write(path, function()
+    must(write(path, function()
       i = i + 1
       return all[i] and named(shelf, all[i], #all[i])
-    end)
-    if not fine then fail("dedup: %s", err) end
+    end))
   end
   return function(number) return original[number] end, r
 end

@@ -11,18 +11,13 @@
 --- is duplicate, not by what comes.
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
-local fail = require "moonlit.fail"
+local must = require "moonlit.must" "dedup"
 local options = require "moonlit.options"
 local open_shelf = require "moonlit.data.dedup.shelf"
 
 local Dedup = {}
 Dedup.__index = Dedup
 Dedup.__name = "moonlit.Dedup"
-
-local function must(value, message)
-  if value == nil then fail("dedup: %s", message) end
-  return value
-end
 
 -- all documents onto a shelf -> it, and what is decided of them
 local function prepare(self, docs)

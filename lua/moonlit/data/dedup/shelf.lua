@@ -8,19 +8,14 @@
 --- any bytes, it must be what JSON can hold.
 local core = require "moonlit.core"
 local document = require "moonlit.data.document"
-local fail = require "moonlit.fail"
 local json = require "moonlit.json"
+local must = require "moonlit.must" "dedup"
 
 local Shelf = {}
 Shelf.__index = Shelf
 
 local ENTRY = "<i8i8i8c64" -- where a document lies, bytes of its text, of the rest; SHA-256 of text
 local ENTRY_BYTES = ENTRY:packsize()
-
-local function must(value, message)
-  if value == nil then fail("dedup: %s", message) end
-  return value
-end
 
 --- @return integer number  of the document, from 1
 function Shelf:put(doc)
