@@ -3,6 +3,7 @@ local argparse = require "argparse"
 local fail = require "moonlit.fail"
 local format = require "moonlit.run.report.format"
 local json = require "moonlit.json"
+local must = require "moonlit.must" "eval"
 local options = require "moonlit.options"
 local printable = require "moonlit.text.printable"
 local subject = require "moonlit.cli.subject"
@@ -42,9 +43,7 @@ end
 
 local function documents(ml, o, world, n)
   if not o.data then return world:documents("test", n) end
-  local docs, err = ml.data.read(o.data)
-  if not docs then fail("eval: %s", err) end
-  return docs
+  return ml.data.read(o.data)
 end
 
 local function as_metric(r)
@@ -95,8 +94,7 @@ function eval.run(args, say)
   local results = eval.measure(model, tok, o)
   for _, m in ipairs(results.metrics) do (say or print)(line_of(m)) end
   if not o.out then return end
-  local ok, err = json.save(o.out, results)
-  if not ok then fail("eval: %s", err) end
+  must(json.save(o.out, results))
 end
 
 return eval

@@ -14,6 +14,7 @@ local chat = require "moonlit.data.chat"
 local fail = require "moonlit.fail"
 local harmless = require "moonlit.cli.harmless"
 local json = require "moonlit.json"
+local must = require "moonlit.must" "inspect"
 local trace = require "moonlit.cli.trace"
 
 local inspect = { summary = "what a model would learn from a file" }
@@ -269,9 +270,7 @@ local function tokenizer(path)
   if not path then
     return text.train({ "moonlit" }, { vocab = 256 + #chat.special, special = chat.special })
   end
-  local tok, err = text.load(path)
-  if not tok then fail("inspect: %s", err) end
-  return tok
+  return must(text.load(path))
 end
 
 --- @param args string[]

@@ -6,6 +6,7 @@ local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local harmless = require "moonlit.cli.harmless"
 local lineage = require "moonlit.data.lineage"
+local must = require "moonlit.must" "inspect"
 local shard = require "moonlit.data.shard"
 
 local trace = {}
@@ -43,15 +44,12 @@ end
 --- @param say fun(format: string, ...)
 function trace.report(dir, token, say)
   local path = dir .. "/data/train.shard"
-  local s, err = shard.open(path)
-  if not s then fail("inspect: %s", err) end
+  local s = must(shard.open(path))
   if token >= s:tokens() then
     fail("inspect: --token must be one of 0 to %d, the tokens of %s, got %d", s:tokens() - 1, path,
          token)
   end
-  local t
-  t, err = lineage.trace(path, token)
-  if not t then fail("inspect: %s", err) end
+  local t = must(lineage.trace(path, token))
   local tok, origin = tokenizer_of(dir), t.origin or "?"
   say("token %d is number %d of document %d, %s", token, t.place, t.document, harmless(origin))
   if tok then say("  %s", text_around(tok, t)) end

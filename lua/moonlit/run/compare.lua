@@ -10,6 +10,7 @@ local core = require "moonlit.core"
 local fail = require "moonlit.fail"
 local files = require "moonlit.run.files"
 local json = require "moonlit.json"
+local must = require "moonlit.must" "compare"
 local options = require "moonlit.options"
 
 -- ---- reading ----
@@ -157,8 +158,7 @@ end
 
 local function tensors(dir, step)
   local path = ("%s/ckpt/step-%d/model.safetensors"):format(dir, step)
-  local list, err = ckpt.list(path)
-  if not list then fail("compare: %s", err) end
+  local list = must(ckpt.list(path))
   return list
 end
 

@@ -56,8 +56,7 @@ local function say(format, ...)
 end
 
 local function move(from, to)
-  local ok, err = os.rename(from, to)
-  if not ok then fail("pipeline: %s", err) end
+  must(os.rename(from, to))
 end
 
 -- the command line, as far as Lua was told of it

@@ -21,7 +21,7 @@ describe("moonlit eval", function()
       end,
       chat = function() return "chat" end, tools = { calculator = print },
       read = function(path)
-        if path:find "nowhere" then return nil, "data.read: " .. path .. ": no such file", "io" end
+        if path:find "nowhere" then error("data.read: " .. path .. ": no such file", 0) end
         return "documents of " .. path
       end,
     }
