@@ -66,6 +66,19 @@ if cfg.perplexity ~= "" then
   end }, cfg.max_bits, ml.ckpt.hash(model:parameters()))
 end
 
+-- what looks at all documents: made first, so that what is wrong with a knob is said at once
+local dedup, dir = ml.data.dedup, task.dir
+local exact = dedup.exact { dir = dir, list = task:path "data/equal.jsonl" }
+local minhash = dedup.minhash { threshold = cfg.similar, seed = cfg.seed, dir = dir,
+                                list = task:path "data/alike.jsonl" }
+local spans = cfg.spans ~= "" and dedup.spans { unit = cfg.spans, dir = dir }
+local against
+if cfg.against ~= "" then
+  local texts = {}
+  for doc in ml.data.read(cfg.against) do texts[#texts + 1] = doc.text end
+  against = ml.data.decontaminate(texts)
+end
+
 -- what looks at one document
 local function rules(l, docs)
   docs = l:filter("c4", docs, filter.c4 { min_sentences = web and cfg.min_sentences or 2 })
@@ -85,18 +98,10 @@ if web then
     read = { split = "blank", text = cfg.text, wrong = cfg.wrong, origin = true } })
 else docs = rules(ledger, ledger:read("crawl", judge:watch(world:crawl(cfg.documents)))) end
 
-local dedup, dir = ml.data.dedup, task.dir
-docs = ledger:dedup("exact", docs, dedup.exact { dir = dir, list = task:path "data/equal.jsonl" })
-docs = ledger:dedup("minhash", docs, dedup.minhash { threshold = cfg.similar, seed = cfg.seed,
-  dir = dir, list = task:path "data/alike.jsonl" })
-if cfg.spans ~= "" then
-  docs = ledger:dedup("spans", docs, dedup.spans { unit = cfg.spans, dir = dir })
-end
-if cfg.against ~= "" then
-  local texts = {}
-  for doc in ml.data.read(cfg.against) do texts[#texts + 1] = doc.text end
-  docs = ledger:filter("decontaminate", docs, (ml.data.decontaminate(texts)))
-end
+docs = ledger:dedup("exact", docs, exact)
+docs = ledger:dedup("minhash", docs, minhash)
+if spans then docs = ledger:dedup("spans", docs, spans) end
+if against then docs = ledger:filter("decontaminate", docs, against) end
 docs = ledger:map("pii", docs, ml.data.pii())
 
 -- what is left; where there is no world to make more, each so many-th is put aside

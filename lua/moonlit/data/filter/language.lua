@@ -99,7 +99,7 @@ local function check(o)
   for _, name in ipairs(o.languages) do
     if not known[name] then
       error("filter.language: unknown language " .. options.unknown(name, options.keys(known))
-            .. " known are " .. table.concat(options.keys(known), " "), 3)
+            .. "; known are " .. table.concat(options.keys(known), " "), 3)
     end
     wanted[name] = true
   end
